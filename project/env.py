@@ -1,0 +1,86 @@
+"""Reads settings from the environment and says in one line what is wrong with them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import environ
+
+T = TypeVar("T")
+
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+class BadSetting(SystemExit):
+    """A variable that can't be used. Ends the process with one line instead of a traceback."""
+
+    def __init__(self, name: str, fault: str, example: str) -> None:
+        super().__init__(f"{name}: {fault}. Example: {name}={example}")
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable, or the content of the file that `<name>_FILE` names, or the default."""
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name, default)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSetting(f"{name}_FILE", f"{path} can't be read ({error.strerror})", "/run/secrets/it")
+
+
+def flag(name: str, *, default: bool) -> bool:
+    value = text(name, str(default)).lower()
+    if value not in TRUE | FALSE:
+        raise BadSetting(name, f"{value!r} is neither true nor false", "true")
+    return value in TRUE
+
+
+def number(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
+    """Return a whole number of the unit that the name ends with."""
+    value = text(name, str(default))
+    bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+    if not value.strip().isdecimal():
+        raise BadSetting(name, f"{value!r} is not a whole number, {bounds}", str(default))
+    if int(value) < least or (most is not None and int(value) > most):
+        raise BadSetting(name, f"{value} is not {bounds}", str(default))
+    return int(value)
+
+
+def names(name: str) -> list[str]:
+    return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in allowed:
+        raise BadSetting(name, f"{value!r} is not one of {', '.join(allowed)}", default)
+    return value
+
+
+def url(name: str, default: str, *, schemes: tuple[str, ...], example: str) -> str:
+    value = text(name, default)
+    if value and value.partition("://")[0] not in schemes:
+        raise BadSetting(name, f"starts with none of {', '.join(f'{s}://' for s in schemes)}", example)
+    return value
+
+
+def parsed(name: str, value: str, parser: Callable[[str], T], example: str) -> T:
+    """Let a library read a URL, and turn whatever it raises into one line about the variable."""
+    try:
+        return parser(value)
+    except Exception as error:
+        raise BadSetting(name, f"can't be read ({error})", example) from None
+
+
+def database(name: str, default: str) -> dict[str, Any]:
+    example = "postgres://user:password@127.0.0.1:5432/offload"
+    value = url(name, default, schemes=("postgres", "postgresql", "sqlite"), example=example)
+    return parsed(name, value, environ.Env.db_url_config, example)
+
+
+def email(name: str, default: str) -> dict[str, Any]:
+    example = "smtp://user:password@127.0.0.1:1025"
+    return parsed(name, text(name, default), environ.Env.email_url_config, example)

@@ -1,0 +1,221 @@
+"""Every setting of the product, one section per concern; `docs/settings.md` explains the variables."""
+
+from pathlib import Path
+
+from project import env, topology
+from project.logs import configure_logging
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+# --- Safety -------------------------------------------------------------------------------------
+
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY", "insecure-key-for-a-laptop-only" if DEBUG else "")
+if not SECRET_KEY:
+    raise env.BadSetting("SECRET_KEY", "is empty and DEBUG is off", "fifty-random-characters")
+
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]"]
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+HTTPS_ONLY = env.flag("HTTPS_ONLY", default=not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # Probes come from inside, without TLS.
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+
+# --- Applications -------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",  # Before the admin, whose templates it replaces.
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "django_celery_results",
+    "ninja",
+    "project.accounts",
+    "project.workspace",
+    "jobs",
+    "exports",
+    "notifications",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "project.accounts.middleware.ActorMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "project" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- People and sessions ------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+SESSION_ENGINE = "project.accounts.sessions"
+SESSION_COOKIE_AGE = env.number("SESSION_KEEP_SECONDS", 1_209_600, least=60)
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Database -----------------------------------------------------------------------------------
+
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'offload.sqlite3'}")}
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",  # A deferred one fails when it comes to write.
+        "timeout": 30,  # Seconds that one writer waits for another.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Celery and RabbitMQ ------------------------------------------------------------------------
+
+#: "embedded": queues in the memory of one process (`manage.py up`). "services": RabbitMQ.
+CELERY_BROKER_URL = env.url(
+    "CELERY_BROKER_URL",
+    "memory://",
+    schemes=("amqp", "amqps", "memory"),
+    example="amqp://user:password@127.0.0.1:5672//",
+)
+PROFILE = "embedded" if CELERY_BROKER_URL.startswith("memory") else "services"
+
+CELERY_TASK_QUEUES = topology.LANES
+CELERY_TASK_DEFAULT_QUEUE = "jobs"
+CELERY_TASK_DEFAULT_EXCHANGE = topology.JOBS.name
+CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
+CELERY_TASK_DEFAULT_ROUTING_KEY = "jobs.default"
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_ACKS_ON_FAILURE = False  # A failure is rejected, so the broker dead-letters it.
+CELERY_TASK_ACKS_ON_TIMEOUT = False
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_RESULT_BACKEND = "django-db"  # For plain Celery tasks; jobs never write results.
+CELERY_RESULT_EXTENDED = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"polling_interval": 0.02} if PROFILE == "embedded" else {"confirm_publish": True}
+)
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = env.flag("WORKER_SEND_TASK_EVENTS", default=True)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.number("WORKER_SOFT_SHUTDOWN_SECONDS", 10)
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+# --- Jobs: the engine ---------------------------------------------------------------------------
+
+JOBS_LEASE_SECONDS = env.number("JOBS_LEASE_SECONDS", 60, least=2)
+JOBS_HEARTBEAT_SECONDS = env.number("JOBS_HEARTBEAT_SECONDS", 10, least=1)
+JOBS_RETRY_BASE_SECONDS = env.number("JOBS_RETRY_BASE_SECONDS", 10, least=1)
+JOBS_RETRIES_MAX = env.number("JOBS_RETRIES_MAX", 3)
+JOBS_LOSSES_MAX = env.number("JOBS_LOSSES_MAX", 10)
+JOBS_PAYLOAD_MAX_BYTES = env.number("JOBS_PAYLOAD_MAX_BYTES", 65_536, least=1_024)
+JOBS_SOFT_LIMIT_SECONDS = env.number("JOBS_SOFT_LIMIT_SECONDS", 1_200, least=1)
+JOBS_HARD_LIMIT_SECONDS = env.number("JOBS_HARD_LIMIT_SECONDS", 1_260, least=1, most=1_740)
+JOBS_DATABASE_WAIT_SECONDS = env.number("JOBS_DATABASE_WAIT_SECONDS", 60)
+JOBS_RELAY_BATCH_JOBS = env.number("JOBS_RELAY_BATCH_JOBS", 500, least=1)
+JOBS_RELAY_POLL_SECONDS = env.number("JOBS_RELAY_POLL_SECONDS", 1, least=1)
+JOBS_RECOVERY_INTERVAL_SECONDS = env.number("JOBS_RECOVERY_INTERVAL_SECONDS", 30, least=1)
+JOBS_STALL_AFTER_SECONDS = env.number("JOBS_STALL_AFTER_SECONDS", 30, least=1)
+JOBS_COPY_INTERVAL_SECONDS = env.number("JOBS_COPY_INTERVAL_SECONDS", 900, least=1)
+JOBS_BROKER_TIMEOUT_SECONDS = env.number("JOBS_BROKER_TIMEOUT_SECONDS", 10, least=1)
+#: Jobs of one partition (a tenant, unless the type says otherwise) that are queued or running.
+JOBS_LANE_IN_FLIGHT_MAX = {"exports": env.number("EXPORTS_IN_FLIGHT_MAX", 4, least=1)}
+JOBS_IN_FLIGHT_MAX = env.number("JOBS_IN_FLIGHT_MAX", 100, least=1)
+
+# --- Exports ------------------------------------------------------------------------------------
+
+EXPORTS_STORAGE_URL = env.url(
+    "EXPORTS_STORAGE_URL",
+    f"file://{VAR_DIR / 'exports'}",
+    schemes=("file", "s3"),
+    example="s3://my-bucket",
+)
+EXPORTS_LINK_SECONDS = env.number("EXPORTS_LINK_SECONDS", 300, least=1, most=604_800)
+EXPORTS_PROGRESS_SECONDS = env.number("EXPORTS_PROGRESS_SECONDS", 1, least=1)
+
+# --- Mail ---------------------------------------------------------------------------------------
+
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+vars().update(env.email("EMAIL_URL", f"filemail:///{EMAIL_FILE_PATH}"))
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Offload <offload@localhost>")
+
+# --- Flower -------------------------------------------------------------------------------------
+
+FLOWER_BASIC_AUTH = env.text("FLOWER_BASIC_AUTH")
+FLOWER_ADDRESS = env.text("FLOWER_ADDRESS", "127.0.0.1:5555")
+
+# --- Language, time, static files ---------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- Logs ---------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+LOG_FORMAT = env.choice("LOG_FORMAT", "text" if DEBUG else "json", ("text", "json"))
+LOGGING_CONFIG = None
+configure_logging(LOG_LEVEL, LOG_FORMAT)
+
+# --- Admin --------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Offload",
+    "SITE_HEADER": "Offload",
+    "SITE_SUBHEADER": "Background jobs that lose nothing",
+    "SHOW_HISTORY": True,
+}
