@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "project.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        from project.accounts import signals  # noqa: F401 - Connects the receivers.

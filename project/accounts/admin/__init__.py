@@ -1,0 +1,7 @@
+"""The admin's pages for people, tenants and tokens."""
+
+from project.accounts.admin.tenants import MembershipAdmin, TenantAdmin
+from project.accounts.admin.tokens import ApiTokenAdmin
+from project.accounts.admin.users import GroupAdmin, UserAdmin
+
+__all__ = ["ApiTokenAdmin", "GroupAdmin", "MembershipAdmin", "TenantAdmin", "UserAdmin"]

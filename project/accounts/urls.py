@@ -1,0 +1,14 @@
+"""The routes of the pages for people."""
+
+from django.urls import path
+
+from project.accounts import views
+
+app_name = "accounts"
+
+urlpatterns = [
+    path("", views.show_home, name="home"),
+    path("sign-in", views.SignIn.as_view(), name="sign-in"),
+    path("sign-out", views.SignOut.as_view(), name="sign-out"),
+    path("switch-tenant", views.switch_tenant, name="switch-tenant"),
+]
