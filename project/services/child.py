@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from project.services.identity import Identity, children, end_all
@@ -20,7 +20,7 @@ class Child:
     def __init__(
         self,
         name: str,
-        argv: Sequence[str | Path],
+        argv: Iterable[object],
         *,
         directory: Path,
         env: Mapping[str, str] | None = None,

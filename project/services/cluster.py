@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from project.services.child import ServiceFailed
@@ -61,7 +62,7 @@ def _reaches(user: str, path: Path) -> bool:
     return _run(["test", "-x", path], user).returncode == 0
 
 
-def _run(argv: list[str | Path], user: str | None) -> subprocess.CompletedProcess[str]:
+def _run(argv: Iterable[object], user: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - the commands are our own
         [str(word) for word in argv],
         user=user,

@@ -19,7 +19,7 @@ class DatabaseServer:
         parts = urlsplit(self._url)
         return urlunsplit(parts._replace(path=f"/{database}" if database else parts.path))
 
-    def execute(self, statement: sql.Composable) -> None:
+    def execute(self, statement: sql.Composed) -> None:
         """Run one statement outside any transaction, as CREATE DATABASE needs it."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement)

@@ -105,8 +105,8 @@ class Postgres(DatabaseServer):
             return False
         return True
 
-    def _command(self) -> list[str | Path]:
-        argv: list[str | Path] = [self.binary, "-D", self._home / "data", "-p", str(self.port)]
+    def _command(self) -> list[object]:
+        argv: list[object] = [self.binary, "-D", self._home / "data", "-p", str(self.port)]
         for name, value in SETTINGS.items():
             argv += ["-c", f"{name}={value}"]
         return argv
