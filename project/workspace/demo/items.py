@@ -1,0 +1,82 @@
+"""Makes the n-th item of a tenant: the same one at every run, on every machine."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import blake2b
+from typing import NamedTuple
+from uuid import UUID
+
+from project.workspace.demo.hostile import HOSTILE
+from project.workspace.demo.people import DemoTenant
+from project.workspace.demo.words import COLOURS, FINISHES, NOTES, PRODUCTS
+
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+START_MILLISECONDS = int(START.timestamp() * 1_000)
+
+#: One row in so many carries a hostile value, never the first ones of a file.
+HOSTILE_EVERY = 20
+HOSTILE_AT = 7
+
+
+class ItemRow(NamedTuple):
+    id: UUID
+    project: int  #: Index into the tenant's projects.
+    sku: str
+    name: str
+    description: str | None
+    quantity: int
+    price: Decimal
+    tags: list[str]
+    created_at: datetime
+
+
+def digest_of(*parts: object) -> bytes:
+    return blake2b("/".join(map(str, parts)).encode(), digest_size=24).digest()
+
+
+def demo_id(digest: bytes, number: int = 0) -> UUID:
+    """Return a UUID of version 7 that grows with the number and has the digest's bits for luck."""
+    bits = (START_MILLISECONDS + number) << 80 | int.from_bytes(digest[:10], "big")
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    bits = bits & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=bits)
+
+
+def item_id(tenant: DemoTenant, number: int) -> UUID:
+    return demo_id(digest_of(tenant.slug, "item", number), number)
+
+
+def item_at(tenant: DemoTenant, number: int) -> ItemRow:
+    """Return the tenant's item of this number; ids grow with the number."""
+    digest = digest_of(tenant.slug, "item", number)
+    code, product, text, tags = PRODUCTS[digest[10] % len(PRODUCTS)]
+    finish = FINISHES[digest[11] % len(FINISHES)]
+    colour = COLOURS[digest[12] % len(COLOURS)]
+    row = ItemRow(
+        id=demo_id(digest, number),
+        project=digest[13] % len(tenant.projects),
+        sku=f"{tenant.sku_prefix}-{code}-{number:07}",
+        name=f"{finish} {product}, {colour}",
+        description=describe(text, digest[14]),
+        quantity=digest[15] * digest[16] // 64,
+        price=Decimal(495 + int.from_bytes(digest[17:19], "big") % 40_000) / 100,
+        tags=[*tags, "sale"] if digest[19] < 26 else list(tags),
+        created_at=START + timedelta(seconds=11 * number, milliseconds=digest[20]),
+    )
+    return make_hostile(row, number) if number % HOSTILE_EVERY == HOSTILE_AT else row
+
+
+def describe(text: str, luck: int) -> str | None:
+    """Return a description; some are empty and some were never written."""
+    if luck < 8:
+        return None
+    if luck < 16:
+        return ""
+    if luck < 40:
+        return f"{text}.\n\n{NOTES[luck % len(NOTES)]}"
+    return f"{text}. {NOTES[luck % len(NOTES)]}"
+
+
+def make_hostile(row: ItemRow, number: int) -> ItemRow:
+    hostile = HOSTILE[number // HOSTILE_EVERY % len(HOSTILE)]
+    return row._replace(**{**hostile._asdict(), "tags": list(hostile.tags)})
