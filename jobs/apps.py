@@ -1,5 +1,16 @@
+"""Loads every job type into every process: the web and the relay apply the types' hooks too."""
+
+from importlib import import_module
+
 from django.apps import AppConfig
+from django.conf import settings
+from django.utils.module_loading import autodiscover_modules
 
 
 class JobsConfig(AppConfig):
     name = "jobs"
+
+    def ready(self) -> None:
+        autodiscover_modules("tasks")
+        for module in settings.JOBS_EXTRA_TASK_MODULES:
+            import_module(module)

@@ -28,7 +28,9 @@ def text(name: str, default: str = "") -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise BadSetting(f"{name}_FILE", f"{path} can't be read ({error.strerror})", "/run/secrets/it")
+        raise BadSetting(
+            f"{name}_FILE", f"{path} can't be read ({error.strerror})", "/run/secrets/it"
+        )
 
 
 def flag(name: str, *, default: bool) -> bool:
@@ -63,7 +65,9 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 def url(name: str, default: str, *, schemes: tuple[str, ...], example: str) -> str:
     value = text(name, default)
     if value and value.partition("://")[0] not in schemes:
-        raise BadSetting(name, f"starts with none of {', '.join(f'{s}://' for s in schemes)}", example)
+        raise BadSetting(
+            name, f"starts with none of {', '.join(f'{s}://' for s in schemes)}", example
+        )
     return value
 
 

@@ -138,6 +138,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"polling_interval": 0.02} if PROFILE == "embedded" else {"confirm_publish": True}
 )
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONSUMER = "jobs.engine.worker:JobConsumer"
+#: Celery's Django fixup closes the connection around every task, unless told how many share one.
+CELERY_DB_REUSE_MAX = 1_000_000_000
 CELERY_WORKER_SEND_TASK_EVENTS = env.flag("WORKER_SEND_TASK_EVENTS", default=True)
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.number("WORKER_SOFT_SHUTDOWN_SECONDS", 10)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -161,6 +164,9 @@ JOBS_RECOVERY_INTERVAL_SECONDS = env.number("JOBS_RECOVERY_INTERVAL_SECONDS", 30
 JOBS_STALL_AFTER_SECONDS = env.number("JOBS_STALL_AFTER_SECONDS", 30, least=1)
 JOBS_COPY_INTERVAL_SECONDS = env.number("JOBS_COPY_INTERVAL_SECONDS", 900, least=1)
 JOBS_BROKER_TIMEOUT_SECONDS = env.number("JOBS_BROKER_TIMEOUT_SECONDS", 10, least=1)
+JOBS_DEAD_LETTER_QUEUE = topology.DEAD_LETTERS
+#: Modules with job types outside the installed apps' `tasks` modules.
+JOBS_EXTRA_TASK_MODULES = env.names("JOBS_EXTRA_TASK_MODULES")
 #: Jobs of one partition (a tenant, unless the type says otherwise) that are queued or running.
 JOBS_LANE_IN_FLIGHT_MAX = {"exports": env.number("EXPORTS_IN_FLIGHT_MAX", 4, least=1)}
 JOBS_IN_FLIGHT_MAX = env.number("JOBS_IN_FLIGHT_MAX", 100, least=1)

@@ -1,0 +1,97 @@
+"""Decides what to do with a message: run its job, or refuse it as a copy."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from jobs import log_events, registry
+from jobs.engine import lifecycle
+from jobs.errors import JobExpired, LossesSpent, NotThisTime
+from jobs.models import Job
+from jobs.states import JobState
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a delivery says of itself."""
+
+    id: uuid.UUID
+    type: str
+    dispatch: int | None  #: None: not from our relay, but from another program.
+    redelivered: bool
+    payload: dict[str, Any]
+    tenant_id: str | None = None
+    user_id: str | None = None
+
+
+def claim(message: Message, *, worker: str) -> Job:
+    """
+    Return the message's job, running in a new attempt of this worker.
+
+    :raises NotThisTime: when this delivery must not run; it is acknowledged and forgotten.
+    """
+    if message.dispatch is None:
+        _store_foreign(message)
+    dispatch = message.dispatch or 0
+    job = lifecycle.claim(message.id, dispatch, worker=worker)
+    if job is None:
+        job = _second_look(message, dispatch, worker)
+    log_events.claimed(job)
+    return job
+
+
+def _second_look(message: Message, dispatch: int, worker: str) -> Job:
+    """The job was not simply queued: find out why, and whether this delivery still has a claim."""
+    job = Job.objects.filter(pk=message.id).first()
+    if job is None:
+        raise _ignored(message, "its job is not in the ledger")
+    if job.dispatch != dispatch:
+        raise _ignored(message, f"stale: the job is in dispatch {job.dispatch}")
+    if job.state == JobState.QUEUED and job.expires_at:
+        lifecycle.fail(job, JobExpired(f"It expired at {job.expires_at.isoformat()}."), ran=False)
+        raise _ignored(message, "expired")
+    if job.state != JobState.RUNNING:
+        raise _ignored(message, f"the job is {job.state}")
+    if not message.redelivered and _is_alive(job):
+        raise _ignored(message, "a duplicate: the job is running")
+    return _take_over(message, job, worker)
+
+
+def _take_over(message: Message, job: Job, worker: str) -> Job:
+    """The broker says that the worker is gone, or its lease is over: this one goes on."""
+    if job.losses >= settings.JOBS_LOSSES_MAX:
+        lifecycle.fail(job, LossesSpent(f"Its process died {job.losses + 1} times."), ran=False)
+        raise _ignored(message, "losses spent")
+    lifecycle.take_over(job, worker=worker)
+    return job
+
+
+def _is_alive(job: Job) -> bool:
+    return job.lease_until is not None and job.lease_until > timezone.now()
+
+
+def _ignored(message: Message, reason: str) -> NotThisTime:
+    log_events.copy_ignored(str(message.id), message.dispatch or 0, reason)
+    return NotThisTime(reason)
+
+
+def _store_foreign(message: Message) -> None:
+    """Give a message of another program its row: dispatch 0, as if it had been handed over."""
+    job_type = registry.get_type(message.type)
+    tenant = uuid.UUID(message.tenant_id) if message.tenant_id else uuid.UUID(int=0)
+    payload = job_type.read(message.payload)
+    row = Job(
+        id=message.id,
+        type=message.type,
+        queue=job_type.queue,
+        partition=job_type.partition_of(tenant, payload),
+        tenant_id=tenant,
+        user_id=message.user_id,
+        payload=message.payload,
+        state=JobState.QUEUED,
+    )
+    # Losing the race means that another delivery of the message has stored it.
+    Job.objects.bulk_create([row], ignore_conflicts=True)

@@ -1,0 +1,232 @@
+"""The only module that writes Job.state."""
+
+import traceback
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, models, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from jobs import log_events, registry
+from jobs.engine import statements
+from jobs.errors import MoveRefused
+from jobs.models import Attempt, Job
+from jobs.states import MOVES, SETTLED, JobState, Outcome
+
+TRACEBACK_MAX_CHARACTERS = 20_000
+MESSAGE_MAX_CHARACTERS = 2_000
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an execution ended, for its row in the history."""
+
+    outcome: Outcome
+    error: BaseException | None = None
+
+
+def move(job: Job, to: JobState, *, ending: Ending | None = None, **changes: Any) -> None:
+    """
+    Move a job to another state together with any other columns, and record the attempt that ended.
+
+    The WHERE clause is the lock: it names the state, dispatch and attempt we last saw, so of
+    two processes that try, exactly one updates a row. The numbers keep a worker that was given
+    up for dead from settling its successor's run. The type's `on_settled` shares the
+    transaction, so a feature's own status can't differ from the job's.
+
+    :raises MoveRefused: if the row changed since `job` was read.
+    """
+    if to not in MOVES.get(JobState(job.state), ()):
+        raise ValueError(f"{job}: {job.state} -> {to} is not a move a job can make.")
+    with transaction.atomic():
+        seen = Job.objects.filter(
+            pk=job.pk, state=job.state, dispatch=job.dispatch, attempt=job.attempt
+        )
+        if not seen.update(state=to, **changes):
+            raise MoveRefused(job, to)
+        if ending:
+            _record(job, ending)
+        job.refresh_from_db()
+        if to in SETTLED:
+            _tell_the_feature(job)
+
+
+def take_due(batch: int) -> list[tuple[Any, ...]]:
+    """Move due jobs to `queued`, each with a new dispatch, and return what their messages need."""
+    limits = registry.in_flight_limits()
+    statement = statements.take(limits, settings.JOBS_IN_FLIGHT_MAX, batch)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if statements.is_postgres():
+            cursor.execute(statements.TAKE_LOCK)
+        cursor.execute(statement, [])
+        return cursor.fetchall()
+
+
+def claim(job_id: uuid.UUID, dispatch: int, *, worker: str) -> Job | None:
+    """
+    Give a queued job to this worker, with a lease; None if it is not queued in this dispatch.
+
+    One statement, and its own transaction. Losing the race means another worker has a copy.
+    """
+    key = Job._meta.pk.get_db_prep_value(job_id, connection)
+    statement = statements.claim(settings.JOBS_LEASE_SECONDS)
+    return next(iter(Job.objects.raw(statement, [worker, key, dispatch])), None)
+
+
+def take_over(job: Job, *, worker: str) -> None:
+    """
+    Give a running job whose worker went silent to this one: one loss more.
+
+    :raises MoveRefused: if it settled, or another worker took it over first.
+    """
+    move(
+        job,
+        JobState.RUNNING,
+        ending=Ending(Outcome.LOST),
+        attempt=F("attempt") + 1,
+        losses=F("losses") + 1,
+        worker=worker,
+        started_at=Now(),
+        lease_until=lease_from_now(),
+    )
+    log_events.taken_over(job)
+
+
+def extend_lease(job: Job) -> bool:
+    """Show a sign of life. False: the job was cancelled, or another attempt has it."""
+    key = Job._meta.pk.get_db_prep_value(job.pk, connection)
+    with connection.cursor() as cursor:
+        statement = statements.extend_lease(settings.JOBS_LEASE_SECONDS)
+        cursor.execute(statement, [key, job.dispatch, job.attempt])
+        return cursor.rowcount == 1
+
+
+def succeed(job: Job) -> None:
+    """
+    Settle a running job as succeeded; the last statement of its transaction.
+
+    :raises MoveRefused: if it was cancelled or another attempt has it; the caller rolls back.
+    """
+    if not statements.is_postgres():
+        move(job, JobState.SUCCEEDED, ending=Ending(Outcome.SUCCEEDED), **_settled())
+    else:
+        key = Job._meta.pk.get_db_prep_value(job.pk, connection)
+        with connection.cursor() as cursor:
+            cursor.execute(statements.settle_succeeded(), [key, job.dispatch, job.attempt])
+            if cursor.rowcount != 1:
+                raise MoveRefused(job, JobState.SUCCEEDED)
+        job.state = JobState.SUCCEEDED
+        _tell_the_feature(job)
+
+
+def fail(job: Job, error: BaseException, *, ran: bool = True) -> None:
+    """
+    Settle a job as failed. `ran` says that this attempt ended in the error.
+
+    :raises MoveRefused: if it was cancelled or another attempt has it.
+    """
+    ending = Ending(Outcome.FAILED, error) if ran else None
+    move(
+        job,
+        JobState.FAILED,
+        ending=ending,
+        failures=F("failures") + int(ran),
+        error=_one_line(error),
+        **_settled(),
+    )
+    log_events.failed(job, error)
+
+
+def retry_later(job: Job, error: BaseException, wait: timedelta) -> None:
+    """
+    Store the wait before the next attempt; the relay sends it when it is due.
+
+    :raises MoveRefused: if it was cancelled or another attempt has it.
+    """
+    move(
+        job,
+        JobState.RETRYING,
+        ending=Ending(Outcome.FAILED, error),
+        failures=F("failures") + 1,
+        run_at=Now() + wait,
+        lease_until=None,
+        error=_one_line(error),
+    )
+    log_events.retried(job, error, wait.total_seconds())
+
+
+def put_back(
+    job: Job, why: str, *, outcome: Outcome | None = None, run_at: datetime | None = None
+) -> None:
+    """
+    Return a queued or running job to `waiting`; a lost one counts as a loss.
+
+    :raises MoveRefused: if it moved meanwhile: somebody else looks after it.
+    """
+    move(
+        job,
+        JobState.WAITING,
+        ending=Ending(outcome) if outcome else None,
+        losses=F("losses") + int(outcome == Outcome.LOST),
+        run_at=run_at or Now(),
+        lease_until=None,
+    )
+    log_events.put_back(job, why)
+
+
+def cancel(job: Job, *, by: str) -> None:
+    """
+    Cancel a live job.
+
+    :raises MoveRefused: if it moved meanwhile: the caller looks again.
+    """
+    running = job.state == JobState.RUNNING
+    ending = Ending(Outcome.CANCELLED) if running else None
+    move(job, JobState.CANCELLED, ending=ending, error=f"Cancelled by {by}.", **_settled())
+    log_events.cancelled(job, by)
+
+
+def lease_from_now() -> models.Expression:
+    return Now() + timedelta(seconds=settings.JOBS_LEASE_SECONDS)  # type: ignore[no-any-return]
+
+
+def _settled() -> dict[str, Any]:
+    return {"settled_at": Now(), "lease_until": None}
+
+
+def _record(job: Job, ending: Ending) -> None:
+    error = ending.error
+    Attempt.objects.create(
+        job=job,
+        attempt=job.attempt,
+        dispatch=job.dispatch,
+        outcome=ending.outcome,
+        worker=job.worker,
+        started_at=job.started_at,
+        error_type=type(error).__name__ if error else "",
+        error_message=_storable(str(error))[:MESSAGE_MAX_CHARACTERS] if error else "",
+        traceback=_storable(_format(error))[-TRACEBACK_MAX_CHARACTERS:] if error else "",
+    )
+
+
+def _format(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _one_line(error: BaseException) -> str:
+    return _storable(f"{type(error).__name__}: {error}")[:MESSAGE_MAX_CHARACTERS]
+
+
+def _storable(text: str) -> str:
+    """Make what an exception says fit for PostgreSQL, which refuses NUL and lone surrogates."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
+
+
+def _tell_the_feature(job: Job) -> None:
+    job_type = registry.find_type(job.type)
+    if job_type:
+        job_type.on_settled(job)

@@ -1,0 +1,44 @@
+"""Waits for a database that is away, in the child and within limits, so that nothing is lost for it."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from celery.exceptions import Reject
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from jobs import log_events
+
+T = TypeVar("T")
+
+#: PostgreSQL's restart takes seconds, its failover half a minute; then every worker asks at once.
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+def patiently(what: str, action: Callable[[], T], *, until: float | None = None) -> T:
+    """
+    Run `action`; while the database is away, wait with back-off and run it again.
+
+    `until` (on the monotonic clock) ends the wait before the task's soft limit.
+
+    :raises Reject: with requeue, after JOBS_DATABASE_WAIT_SECONDS: the message goes back to its
+        queue unacknowledged, so nothing is acknowledged that has not run.
+    """
+    deadline = time.monotonic() + settings.JOBS_DATABASE_WAIT_SECONDS
+    deadline = min(deadline, until or deadline)
+    pause = (
+        0.0  # The first failure is often a connection that a restart has cut: try again at once.
+    )
+    while True:
+        try:
+            return action()
+        except (OperationalError, InterfaceError) as error:
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            if time.monotonic() + pause > deadline:
+                raise Reject(error, requeue=True) from error
+            log_events.database_away(what, error, pause)
+        time.sleep(pause)
+        pause = min(pause * 2 or 0.1, LONGEST_PAUSE_SECONDS)

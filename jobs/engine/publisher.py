@@ -1,0 +1,196 @@
+"""Hands messages to the broker and says which of them it did not confirm."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import amqp
+from celery import Celery, current_app
+from django.conf import settings
+from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
+
+from jobs import log_events
+from jobs.engine.message import Message
+from jobs.errors import BrokerUnreachable
+
+CONTENT = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
+
+
+class Publisher(Protocol):
+    """What the relay needs of a broker."""
+
+    def send(self, messages: Sequence[Message]) -> dict[str, str]:
+        """
+        Publish and wait for the broker's word; return `{id: reason}` of what it returned or refused.
+
+        :raises BrokerUnreachable: when the outcome of some is unknown; `.unconfirmed` has their ids.
+        """
+
+    def ready_messages(self, queue: str) -> int | None:
+        """Return how many messages wait in a queue, or None where it does not exist."""
+
+    def close(self) -> None: ...
+
+
+class Unconfirmed(BrokerUnreachable):
+    """The connection broke or the broker was silent: these ids may or may not have arrived."""
+
+    def __init__(self, cause: BaseException, ids: list[str]) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.unconfirmed = ids
+
+
+def open_publisher(app: Celery | None = None) -> Publisher:
+    """Return the publisher for CELERY_BROKER_URL; it connects when it first sends."""
+    app = app or current_app._get_current_object()
+    if settings.PROFILE == "embedded":
+        return MemoryPublisher(app)
+    return AmqpPublisher(app)
+
+
+class AmqpPublisher:
+    """
+    Publishes with pipelined confirms: one wait for a batch instead of one for each message.
+
+    A connection of its own without kombu's `confirm_publish`, which waits each time; mandatory,
+    because a confirm says nothing of a message that no queue took; and read and write timeouts,
+    because a broker in alarm blocks for ever (measured).
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._connection: Connection | None = None
+        self._channel: Any = None
+        self._sent = 0
+        self._open: dict[int, str] = {}
+        self._faults: dict[str, str] = {}
+
+    def send(self, messages: Sequence[Message]) -> dict[str, str]:
+        sent = 0
+        self._open, self._faults = {}, {}
+        try:
+            self._connect()
+            for message in messages:
+                self._publish(message)
+                sent += 1
+            while self._open:
+                self._channel.connection.drain_events(timeout=settings.JOBS_BROKER_TIMEOUT_SECONDS)
+        except (OSError, amqp.AMQPError, OperationalError) as error:
+            # One that failed while it was written is open as well as not sent: a set.
+            ids = list({*self._open.values(), *(message.id for message in messages[sent:])})
+            self.close()
+            raise Unconfirmed(error, ids) from error
+        return self._faults
+
+    def ready_messages(self, queue: str) -> int | None:
+        try:
+            self._connect()
+            channel = self._channel.connection.channel()
+            try:
+                return int(channel.queue_declare(queue, passive=True).message_count)
+            except amqp.NotFound:
+                return None
+            finally:
+                if channel.is_open:
+                    channel.close()
+        except (OSError, amqp.AMQPError, OperationalError) as error:
+            self.close()
+            raise Unconfirmed(error, []) from error
+
+    def close(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            # Not `close()`: it waits for the word of a broker that may be silent.
+            connection.collect(socket_timeout=0.1)
+
+    def _connect(self) -> None:
+        """Connect and declare every exchange and queue: a wiped broker gets them back here."""
+        if self._channel is not None and self._channel.is_open:
+            return
+        self.close()
+        seconds = settings.JOBS_BROKER_TIMEOUT_SECONDS
+        options = {"confirm_publish": False, "read_timeout": seconds, "write_timeout": seconds}
+        self._connection = self._app.connection_for_write(heartbeat=0, transport_options=options)
+        self._connection.connect()
+        declare_topology(self._connection)
+        self._channel = self._connection.connection.channel()
+        self._channel.confirm_select()
+        self._sent = 0
+        self._channel.events["basic_ack"].add(self._acked)
+        self._channel.events["basic_nack"].add(self._nacked)
+        self._channel.events["basic_return"].add(self._returned)
+
+    def _publish(self, message: Message) -> None:
+        self._sent += 1
+        self._open[self._sent] = message.id
+        self._channel.basic_publish(
+            amqp.Message(
+                message.body,
+                correlation_id=message.id,
+                application_headers=message.headers,
+                **CONTENT,
+            ),
+            exchange=settings.CELERY_TASK_DEFAULT_EXCHANGE,
+            routing_key=message.routing_key,
+            mandatory=True,
+        )
+
+    def _acked(self, tag: int, multiple: bool) -> None:
+        self._answered(tag, multiple)
+
+    def _nacked(self, tag: int, multiple: bool) -> None:
+        for message_id in self._answered(tag, multiple):
+            self._faults[message_id] = "refused by the broker (nack)"
+
+    def _answered(self, tag: int, multiple: bool) -> list[str]:
+        if not multiple:
+            return [self._open.pop(tag)] if tag in self._open else []
+        return [self._open.pop(each) for each in list(self._open) if each <= tag]
+
+    def _returned(self, error: Any, exchange: str, routing_key: str, message: Any) -> None:
+        """A return has no delivery tag: the correlation id says which. Its ack still comes."""
+        self._faults[message.properties["correlation_id"]] = f"unroutable: {error}"
+
+
+class MemoryPublisher:
+    """Publishes to kombu's in-memory queues, which are of this process alone."""
+
+    def __init__(self, app: Celery) -> None:
+        self._connection: Connection = app.connection_for_write()
+        declare_topology(self._connection)
+        self._producer = Producer(self._connection.default_channel)
+
+    def send(self, messages: Sequence[Message]) -> dict[str, str]:
+        for message in messages:
+            self._producer.publish(
+                message.body,
+                exchange=settings.CELERY_TASK_DEFAULT_EXCHANGE,
+                routing_key=message.routing_key,
+                headers=message.headers,
+                correlation_id=message.id,
+                **CONTENT,
+            )
+        return {}
+
+    def ready_messages(self, queue: str) -> int | None:
+        return int(self._connection.default_channel._size(queue))
+
+    def close(self) -> None:
+        self._connection.release()
+
+
+def declare_topology(connection: Connection) -> list[str]:
+    """
+    Declare every exchange, queue and binding, the dead letters' first; return what was refused.
+
+    A queue that exists with other arguments is left as it is: changing it would need a new name.
+    """
+    refused = []
+    for queue in (settings.JOBS_DEAD_LETTER_QUEUE, *settings.CELERY_TASK_QUEUES):
+        with connection.channel() as channel:
+            try:
+                queue(channel).declare()
+            except amqp.PreconditionFailed as error:
+                refused.append(f"{queue.name}: {error.reply_text}")
+                log_events.topology_refused(queue.name, error.reply_text)
+    return refused

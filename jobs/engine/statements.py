@@ -1,0 +1,150 @@
+"""
+The SQL of the hot moves, for PostgreSQL and SQLite. Only `lifecycle` executes it.
+
+Leases and due times are judged by the database's clock, so that the clocks of the machines
+need not agree.
+"""
+
+from django.db import connection
+
+TABLE = "jobs_job"
+
+
+def is_postgres() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def now(plus_seconds: float = 0) -> str:
+    """Return SQL for the database's present time, not that of the transaction's start."""
+    if is_postgres():
+        return f"(STATEMENT_TIMESTAMP() + INTERVAL '{plus_seconds} seconds')"
+    return f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{plus_seconds} seconds')"
+
+
+def claim(lease_seconds: int) -> str:
+    """Parameters: worker, id, dispatch."""
+    return f"""
+        UPDATE {TABLE}
+           SET state = 'running', attempt = attempt + 1, worker = %s,
+               started_at = {now()}, lease_until = {now(lease_seconds)}
+         WHERE id = %s AND dispatch = %s AND state = 'queued'
+           AND (expires_at IS NULL OR expires_at > {now()})
+     RETURNING *"""
+
+
+def extend_lease(lease_seconds: int) -> str:
+    """Parameters: id, dispatch, attempt."""
+    return f"""
+        UPDATE {TABLE} SET lease_until = {now(lease_seconds)}
+         WHERE id = %s AND dispatch = %s AND attempt = %s AND state = 'running'"""
+
+
+def settle_succeeded() -> str:
+    """Parameters: id, dispatch, attempt. PostgreSQL: one round trip for the move and its record."""
+    return f"""
+        WITH moved AS (
+            UPDATE {TABLE}
+               SET state = 'succeeded', settled_at = {now()}, lease_until = NULL
+             WHERE id = %s AND dispatch = %s AND attempt = %s AND state = 'running'
+         RETURNING id, attempt, dispatch, worker, started_at, settled_at)
+        INSERT INTO jobs_attempt (job_id, attempt, dispatch, outcome, worker, started_at, ended_at,
+                                  error_type, error_message, traceback)
+        SELECT id, attempt, dispatch, 'succeeded', worker, started_at, settled_at, '', '', ''
+          FROM moved"""
+
+
+#: Serialises the takes of several relays, so that `max_in_flight` holds for all of them together.
+TAKE_LOCK = "SELECT pg_advisory_xact_lock(hashtext('jobs.take'))"
+
+TAKEN_COLUMNS = "id, type, queue, payload, tenant_id, user_id, created_at, dispatch, failures"
+
+
+def take(limits: dict[str, int], default_limit: int, batch: int) -> str:
+    """
+    Move a batch of due jobs to `queued`: partitions in turn, each up to its free slots.
+
+    `due` walks the index from partition to partition (a loose index scan), so its cost grows
+    with the partitions that have due jobs, not with the jobs that wait. Partitions with the
+    fewest jobs in flight come first, so none is passed over when there are more than a batch.
+    """
+    dues = "state IN ('waiting', 'retrying')"
+    limit = _limit_case(limits, default_limit)
+    picked = _due_postgres(dues, limit, batch) if is_postgres() else _due_sqlite(dues, limit)
+    return f"""
+        WITH RECURSIVE {picked}
+        UPDATE {TABLE} SET state = 'queued', dispatch = dispatch + 1, queued_at = {now()},
+                           copies = 0, copied_at = NULL
+         WHERE id IN (SELECT id FROM due ORDER BY busy + turn, run_at, id LIMIT {batch})
+           AND {dues}
+     RETURNING {TAKEN_COLUMNS}"""
+
+
+def _limit_case(limits: dict[str, int], default_limit: int) -> str:
+    """Return SQL for the limit of a partition, whose pool is the text before the slash."""
+    cases = "".join(
+        f" WHEN '{pool}' THEN {int(limit)}" for pool, limit in limits.items() if "'" not in pool
+    )
+    pool = (
+        "SPLIT_PART(partition, '/', 1)"
+        if is_postgres()
+        else "SUBSTR(partition, 1, INSTR(partition, '/') - 1)"
+    )
+    return f"CASE {pool}{cases} ELSE {int(default_limit)} END" if cases else str(default_limit)
+
+
+def _due_postgres(dues: str, limit: str, batch: int) -> str:
+    return f"""
+        names AS (
+            (SELECT partition FROM {TABLE} WHERE {dues} ORDER BY partition LIMIT 1)
+            UNION ALL
+            SELECT (SELECT j.partition FROM {TABLE} j
+                     WHERE {dues} AND j.partition > names.partition
+                     ORDER BY j.partition LIMIT 1)
+              FROM names WHERE names.partition IS NOT NULL),
+        flying AS (
+            SELECT partition, COUNT(*) AS busy FROM {TABLE}
+             WHERE state IN ('queued', 'running') GROUP BY partition),
+        shares AS (
+            SELECT partition, COALESCE(busy, 0) AS busy,
+                   LEAST({limit} - COALESCE(busy, 0),
+                         GREATEST(1, {batch} / COUNT(*) OVER ())) AS free
+              FROM names LEFT JOIN flying USING (partition) WHERE partition IS NOT NULL),
+        due AS (
+            SELECT next.id, next.run_at, shares.busy,
+                   ROW_NUMBER() OVER (PARTITION BY shares.partition
+                                      ORDER BY next.run_at, next.id) AS turn
+              FROM shares CROSS JOIN LATERAL (
+                   SELECT id, run_at FROM {TABLE} j
+                    WHERE j.partition = shares.partition AND {dues} AND run_at <= {now()}
+                    ORDER BY run_at, id LIMIT GREATEST(0, shares.free)
+                      FOR UPDATE SKIP LOCKED) next)"""
+
+
+def _due_sqlite(dues: str, limit: str) -> str:
+    return f"""
+        flying AS (
+            SELECT partition AS p, COUNT(*) AS busy FROM {TABLE}
+             WHERE state IN ('queued', 'running') GROUP BY partition),
+        ranked AS (
+            SELECT id, run_at, partition, COALESCE(busy, 0) AS busy,
+                   ROW_NUMBER() OVER (PARTITION BY partition ORDER BY run_at, id) AS turn
+              FROM {TABLE} LEFT JOIN flying ON p = partition
+             WHERE {dues} AND run_at <= {now()}),
+        due AS (SELECT id, run_at, busy, turn FROM ranked WHERE turn + busy <= {limit})"""
+
+
+def any_due() -> str:
+    """Is there a due job? After a take that found none: one that waits for a slot."""
+    return f"""
+        SELECT 1 FROM {TABLE}
+         WHERE state IN ('waiting', 'retrying') AND run_at <= {now()} LIMIT 1"""
+
+
+def seconds_until_due() -> str:
+    """The seconds until the next job is due, or NULL; read from the index of due jobs alone."""
+    seconds = (
+        f"EXTRACT(EPOCH FROM MIN(run_at) - {now()})"
+        if is_postgres()
+        else "(JULIANDAY(MIN(run_at)) - JULIANDAY('now')) * 86400"
+    )
+    return f"SELECT {seconds} FROM {TABLE} WHERE state IN ('waiting', 'retrying')"

@@ -1,0 +1,95 @@
+"""What can go wrong with a job, and what the reader should do about it."""
+
+from typing import TYPE_CHECKING
+
+from celery.exceptions import Ignore
+
+if TYPE_CHECKING:
+    from jobs.models import Job
+    from jobs.states import JobState
+
+
+class JobError(Exception):
+    """Base of every error of the engine. Catch a subclass, never this."""
+
+
+class MoveRefused(JobError, Ignore):
+    """
+    Another process moved the job first. Expected; the caller stands down.
+
+    It is a Celery `Ignore`, so an attempt that ends with it is acknowledged: no retry, no
+    dead letter.
+    """
+
+    def __init__(self, job: "Job", wanted: "JobState | str") -> None:
+        super().__init__(
+            f"Job {job.pk} is no longer {job.state} in dispatch {job.dispatch}, attempt "
+            f"{job.attempt}; it can't become {wanted}."
+        )
+
+
+class NotThisTime(JobError, Ignore):
+    """The message is a copy that must not run: stale, a duplicate, or of a job that is settled."""
+
+
+class TaskOutcome(JobError):
+    """Raised by task code to say how its attempt ended."""
+
+
+class GiveUp(TaskOutcome):
+    """Another attempt can't end differently. The job fails now."""
+
+
+class JobExpired(JobError):
+    """The job's `expires_at` passed before a worker could start it."""
+
+
+class LossesSpent(JobError):
+    """The job's process died more often than JOBS_LOSSES_MAX allows. Look for a crash or for lack of memory."""
+
+
+class NeverClaimed(JobError):
+    """Twenty copies were sent and no worker took one. Is a worker of this lane running?"""
+
+
+class Unroutable(JobError):
+    """The broker has no queue for this job's lane. Run `manage.py declare_topology`."""
+
+
+class EnqueueRefused(JobError, ValueError):
+    """The job can't be stored as asked; the message says which argument is at fault."""
+
+
+class UnknownTaskType(EnqueueRefused):
+    """No `@job_task` has this name."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"No job type is named {name!r}. Known: {', '.join(known) or 'none'}.")
+
+
+class PayloadRefused(EnqueueRefused):
+    """The payload doesn't fit the type's model, or is too large."""
+
+
+class KeyInUse(EnqueueRefused):
+    """A live job of this tenant and type has the same key; `.job` is that job."""
+
+    def __init__(self, job: "Job") -> None:
+        super().__init__(f"Job {job.pk} is live and has the key {job.key!r}.")
+        self.job = job
+
+
+class UnknownJob(JobError):
+    """There is no such job, or it belongs to another tenant."""
+
+
+class NotLive(JobError):
+    """The job has reached a final state; only live jobs can be cancelled."""
+
+
+class NotReplayable(JobError):
+    """Only a failed or cancelled job can be replayed, once; replay the newest of its line."""
+
+
+class BrokerUnreachable(JobError):
+    """The broker refused, vanished or did not confirm. What was sent is unknown, not failed."""

@@ -1,0 +1,104 @@
+"""Owns every log line of the engine: one function an event, each with its context."""
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from jobs.models import Job
+
+log: Any = structlog.get_logger("jobs")
+
+
+def about(job: "Job") -> dict[str, Any]:
+    """Return the context that every line about a job carries."""
+    return {
+        "job_id": str(job.pk),
+        "type": job.type,
+        "tenant_id": str(job.tenant_id),
+        "dispatch": job.dispatch,
+        "attempt": job.attempt,
+    }
+
+
+def enqueued(job: "Job") -> None:
+    log.debug("job.enqueued", **about(job))
+
+
+def enqueued_many(job_type: str, count: int) -> None:
+    log.debug("jobs.enqueued", type=job_type, count=count)
+
+
+def replayed(old: "Job", new: "Job", by: str) -> None:
+    log.info("job.replayed", replay_of=str(old.pk), by=by, **about(new))
+
+
+def claimed(job: "Job") -> None:
+    log.debug("job.claimed", **about(job))
+
+
+def taken_over(job: "Job") -> None:
+    log.warning("job.taken_over", losses=job.losses, **about(job))
+
+
+def copy_ignored(job_id: str, dispatch: int, reason: str) -> None:
+    log.info("job.copy_ignored", job_id=job_id, dispatch=dispatch, reason=reason)
+
+
+def succeeded(job: "Job") -> None:
+    log.info("job.succeeded", **about(job))
+
+
+def retried(job: "Job", error: BaseException, seconds: float) -> None:
+    log.warning("job.retried", error=repr(error), retry_in_seconds=seconds, **about(job))
+
+
+def failed(job: "Job", error: BaseException) -> None:
+    log.error(
+        "job.failed",
+        payload=job.payload,
+        failures=job.failures,
+        losses=job.losses,
+        exc_info=(type(error), error, error.__traceback__),
+        **about(job),
+    )
+
+
+def put_back(job: "Job", why: str) -> None:
+    log.warning("job.put_back", why=why, **about(job))
+
+
+def cancelled(job: "Job", by: str) -> None:
+    log.info("job.cancelled", by=by, **about(job))
+
+
+def heartbeat_refused(job: "Job") -> None:
+    log.warning("job.heartbeat_refused", **about(job))
+
+
+def relayed(count: int, seconds: float) -> None:
+    log.debug("relay.sent", jobs=count, seconds=round(seconds, 4))
+
+
+def returned(job_id: str, reason: str) -> None:
+    log.error("relay.returned", job_id=job_id, reason=reason)
+
+
+def relay_waits(what: str, error: BaseException, seconds: float) -> None:
+    log.warning("relay.waits", on=what, error=str(error), retry_in_seconds=seconds)
+
+
+def recovered(silent: int, copied: int, failed_jobs: int) -> None:
+    log.warning("recovery.swept", put_back=silent, copies=copied, failed=failed_jobs)
+
+
+def database_away(what: str, error: BaseException, seconds: float) -> None:
+    log.warning("database.away", during=what, error=str(error), retry_in_seconds=seconds)
+
+
+def no_relay() -> None:
+    log.warning("relay.none", hint="No relay has shown a sign of life: start `manage.py relay`.")
+
+
+def topology_refused(queue: str, reason: str) -> None:
+    log.error("topology.refused", queue=queue, reason=reason)

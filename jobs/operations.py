@@ -1,0 +1,164 @@
+"""What may be done to jobs from outside the engine: enqueue, cancel, replay."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from pydantic import BaseModel
+
+from jobs import log_events, payloads, queries, registry
+from jobs.engine import ledger, lifecycle
+from jobs.errors import EnqueueRefused, KeyInUse, MoveRefused, NotLive, NotReplayable
+from jobs.models import Job
+from jobs.registry import JobType
+from jobs.states import SYSTEM_TENANT, JobState
+
+NOBODYS = uuid.UUID(SYSTEM_TENANT)
+
+
+def enqueue(
+    task: Any,
+    payload: BaseModel | dict[str, Any] | None = None,
+    *,
+    tenant_id: uuid.UUID = NOBODYS,
+    user_id: uuid.UUID | None = None,
+    key: str | None = None,
+    run_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> Job:
+    """
+    Store a job in the caller's transaction: it runs if that commits, and never was if it rolls back.
+
+    One INSERT; nothing is sent from here. `task` is a job task or its name.
+
+    :raises UnknownTaskType: if no type has this name.
+    :raises PayloadRefused: if the payload doesn't fit its model or is over 64 KiB.
+    :raises KeyInUse: if a live job of this tenant and type has the key.
+    """
+    job_type = _type_of(task)
+    job = _new_job(job_type, payload, tenant_id=tenant_id, user_id=user_id, key=key)
+    _set_times(job, run_at, expires_at)
+    if key is None:
+        job.save(force_insert=True)
+    else:
+        _insert_with_key(job)
+    log_events.enqueued(job)
+    return job
+
+
+def enqueue_many(
+    task: Any,
+    payloads: Iterable[BaseModel | dict[str, Any]],
+    *,
+    tenant_id: uuid.UUID = NOBODYS,
+    user_id: uuid.UUID | None = None,
+    run_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> list[Job]:
+    """
+    Store many jobs of one type in the caller's transaction: all of them or none.
+
+    :raises UnknownTaskType: if no type has this name.
+    :raises PayloadRefused: if one of the payloads doesn't fit; then none is stored.
+    """
+    job_type = _type_of(task)
+    jobs = [
+        _new_job(job_type, payload, tenant_id=tenant_id, user_id=user_id) for payload in payloads
+    ]
+    for job in jobs:
+        _set_times(job, run_at, expires_at)
+    ledger.insert_many(jobs)
+    log_events.enqueued_many(job_type.name, len(jobs))
+    return jobs
+
+
+def cancel_job(*, job_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None) -> Job:
+    """
+    Cancel a live job at once; a running attempt learns it at its next heartbeat, progress or settle.
+
+    :raises UnknownJob: if there is none, or it belongs to another tenant.
+    :raises NotLive: if it has settled.
+    """
+    while True:
+        job = queries.get_job(job_id, tenant_id=tenant_id)
+        if job.is_settled:
+            raise NotLive(f"Job {job.pk} has {job.state}; only live jobs can be cancelled.")
+        try:
+            lifecycle.cancel(job, by=by)
+        except MoveRefused:
+            continue  # It moved between the look and the write: look again.
+        return job
+
+
+def replay_job(*, job_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None) -> Job:
+    """
+    Run a failed or cancelled job again, as a new job that points to it. Harmless when done twice.
+
+    :raises UnknownJob: if there is none, or it belongs to another tenant.
+    :raises NotReplayable: if it is live, succeeded, or has been replayed already.
+    """
+    old = queries.get_job(job_id, tenant_id=tenant_id)
+    if old.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise NotReplayable(
+            f"Job {old.pk} is {old.state}; only failed or cancelled jobs run again."
+        )
+    job_type = registry.get_type(old.type)
+    new = _new_job(job_type, old.payload, tenant_id=old.tenant_id, user_id=old.user_id)
+    new.replay_of = old
+    try:
+        with transaction.atomic():  # Two clicks: the unique `replay_of` lets one of them through.
+            new.save(force_insert=True)
+            job_type.on_replayed(old, new)
+    except IntegrityError:
+        raise NotReplayable(f"Job {old.pk} was replayed already; replay the newest.") from None
+    log_events.replayed(old, new, by)
+    return new
+
+
+def _type_of(task: Any) -> JobType:
+    return registry.get_type(task if isinstance(task, str) else task.name)
+
+
+def _new_job(
+    job_type: JobType,
+    payload: Any,
+    *,
+    tenant_id: uuid.UUID,
+    user_id: uuid.UUID | None,
+    key: str | None = None,
+) -> Job:
+    model = job_type.read({} if payload is None else payload)
+    return Job(
+        type=job_type.name,
+        queue=job_type.queue,
+        partition=job_type.partition_of(tenant_id, model),
+        tenant_id=tenant_id,
+        user_id=user_id,
+        payload=payloads.as_json(model),
+        key=key,
+    )
+
+
+def _set_times(job: Job, run_at: datetime | None, expires_at: datetime | None) -> None:
+    for name, moment in (("run_at", run_at), ("expires_at", expires_at)):
+        if moment is None:
+            continue
+        if moment.tzinfo is None:
+            raise EnqueueRefused(f"{name}: {moment} has no time zone.")
+        setattr(job, name, moment)
+
+
+def _insert_with_key(job: Job) -> None:
+    """Insert in a savepoint: a key in use must not spoil the caller's transaction."""
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+    except IntegrityError:
+        holder = (
+            Job.objects.live().filter(tenant_id=job.tenant_id, type=job.type, key=job.key).first()
+        )
+        if holder is None:
+            raise  # Some other constraint; or the holder settled this instant: the caller tries again.
+        raise KeyInUse(holder) from None

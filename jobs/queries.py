@@ -1,0 +1,69 @@
+"""What may be read of jobs."""
+
+import uuid
+from datetime import timedelta
+
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from jobs.errors import UnknownJob
+from jobs.models import Job, Process
+from jobs.states import DUE, JobState
+
+
+def get_job(job_id: uuid.UUID, *, tenant_id: uuid.UUID | None = None) -> Job:
+    """
+    Return one job; a tenant's own only, where a tenant is named.
+
+    :raises UnknownJob: the same for an id that isn't there and for another tenant's.
+    """
+    jobs = Job.objects.filter(pk=job_id)
+    if tenant_id is not None:
+        jobs = jobs.of_tenant(tenant_id)
+    job = jobs.first()
+    if job is None:
+        raise UnknownJob(f"There is no job {job_id}.")
+    return job
+
+
+def list_jobs(
+    *,
+    tenant_id: uuid.UUID | None = None,
+    state: str | None = None,
+    job_type: str | None = None,
+    before: uuid.UUID | None = None,
+    limit: int = 50,
+) -> list[Job]:
+    """Return jobs, newest first; `before` is the id of the last one seen."""
+    jobs = Job.objects.order_by("-pk")
+    if tenant_id is not None:
+        jobs = jobs.of_tenant(tenant_id)
+    wanted = {"state": state, "type": job_type, "pk__lt": before}
+    return list(jobs.filter(**{name: value for name, value in wanted.items() if value})[:limit])
+
+
+def count_by_state() -> dict[str, int]:
+    counts = dict.fromkeys(JobState.values, 0)
+    counts.update(Job.objects.values_list("state").annotate(Count("pk")).order_by())
+    return counts
+
+
+def count_by_queue() -> dict[str, dict[str, int]]:
+    """Return `{lane: {state: jobs}}` of live jobs, as the ledger has them."""
+    table: dict[str, dict[str, int]] = {}
+    rows = Job.objects.live().values_list("queue", "state").annotate(Count("pk")).order_by()
+    for queue, state, count in rows:
+        table.setdefault(queue, {})[state] = count
+    return table
+
+
+def relay_lag() -> timedelta:
+    """Return how long the oldest due job has been waiting for the relay or for its turn."""
+    now = timezone.now()
+    oldest = Job.objects.filter(state__in=DUE, run_at__lte=now).aggregate(Min("run_at"))
+    return now - (oldest["run_at__min"] or now)
+
+
+def living(kind: str, *, within: timedelta = timedelta(seconds=30)) -> list[Process]:
+    """Return the daemons of one kind that have shown a sign of life lately."""
+    return list(Process.objects.filter(kind=kind, seen_at__gte=timezone.now() - within))

@@ -1,0 +1,104 @@
+"""Every job type this process knows, and what was declared of it."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from pydantic import BaseModel, ValidationError
+
+from jobs.errors import PayloadRefused, UnknownTaskType
+from jobs.models import Job
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing: what a hook does where a type declares none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobType:
+    """What `@job_task` declares: the policy of one type of job."""
+
+    name: str
+    queue: str
+    payload: type[BaseModel]
+    function: Callable[[Job, Any], None]
+    atomic: bool = True
+    max_in_flight: int | None = None
+    partition: Callable[[uuid.UUID, Any], str] | None = None
+    on_settled: Callable[[Job], None] = _nothing
+    on_replayed: Callable[[Job, Job], None] = _nothing
+
+    @property
+    def pool(self) -> str:
+        """The first half of a partition: the type where it has a limit of its own, else the lane."""
+        return self.name if self.max_in_flight else self.queue
+
+    def partition_of(self, tenant_id: uuid.UUID, payload: BaseModel) -> str:
+        share = self.partition(tenant_id, payload) if self.partition else str(tenant_id)
+        return f"{self.pool}/{share}"
+
+    def read(self, payload: Any) -> BaseModel:
+        """
+        Return the payload as the type's model.
+
+        :raises PayloadRefused: naming each field that doesn't fit.
+        """
+        if isinstance(payload, self.payload):
+            return payload
+        try:
+            return self.payload.model_validate(payload)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc'])) or 'payload'}: {fault['msg']}"
+                for fault in error.errors(include_url=False, include_input=False)
+            )
+            raise PayloadRefused(f"The payload of {self.name} doesn't fit: {faults}") from None
+
+
+_types: dict[str, JobType] = {}
+
+
+def register(job_type: JobType) -> None:
+    known = _types.get(job_type.name)
+    if known and known.function.__qualname__ != job_type.function.__qualname__:
+        raise ValueError(f"Two job types are named {job_type.name!r}; rename one.")
+    _types[job_type.name] = job_type
+
+
+def get_type(name: str) -> JobType:
+    """
+    Return what was declared under this name.
+
+    :raises UnknownTaskType: listing the names there are.
+    """
+    try:
+        return _types[name]
+    except KeyError:
+        raise UnknownTaskType(name, sorted(_types)) from None
+
+
+def find_type(name: str) -> JobType | None:
+    """Return the type, or None for one that another release or program knows."""
+    return _types.get(name)
+
+
+def all_types() -> list[JobType]:
+    return sorted(_types.values(), key=lambda job_type: job_type.name)
+
+
+def in_flight_limit(partition: str) -> int:
+    """Return how many jobs of this partition may be queued or running at once."""
+    pool = partition.partition("/")[0]
+    job_type = _types.get(pool)
+    if job_type and job_type.max_in_flight:
+        return job_type.max_in_flight
+    return int(settings.JOBS_LANE_IN_FLIGHT_MAX.get(pool, settings.JOBS_IN_FLIGHT_MAX))
+
+
+def in_flight_limits() -> dict[str, int]:
+    """Return the limit of each pool that does not have the default."""
+    limits = dict(settings.JOBS_LANE_IN_FLIGHT_MAX)
+    limits.update({t.name: t.max_in_flight for t in _types.values() if t.max_in_flight})
+    return limits

@@ -1,0 +1,46 @@
+"""The life of a job, written as data."""
+
+from django.db import models
+
+#: The tenant of work that belongs to no tenant. Never NULL: NULL is equal to nothing.
+SYSTEM_TENANT = "00000000-0000-0000-0000-000000000000"
+
+
+class JobState(models.TextChoices):
+    WAITING = "waiting", "Waiting"  #: Known to the database only; due at `run_at`.
+    QUEUED = "queued", "Queued"  #: Handed to the broker; no worker has taken it yet.
+    RUNNING = "running", "Running"  #: One worker holds it and keeps its lease fresh.
+    RETRYING = "retrying", "Retrying"  #: An attempt failed; the next is due at `run_at`.
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"  #: Out of attempts, or not worth another one.
+    CANCELLED = "cancelled", "Cancelled"
+
+
+SETTLED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+LIVE = frozenset(JobState) - SETTLED
+DUE = (JobState.WAITING, JobState.RETRYING)  #: What the relay takes once `run_at` has come.
+IN_FLIGHT = (JobState.QUEUED, JobState.RUNNING)  #: What counts against `max_in_flight`.
+
+#: Every move a job may make. Settled states are missing on purpose: nothing leaves them.
+MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.WAITING: frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.RETRYING: frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset(
+        {JobState.RUNNING, JobState.WAITING, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.RUNNING: frozenset({JobState.RUNNING, JobState.RETRYING, JobState.WAITING, *SETTLED}),
+}
+
+
+class Outcome(models.TextChoices):
+    """How one execution of a job ended."""
+
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"  #: An error; the job retries or is dead.
+    LOST = "lost", "Lost"  #: It ended without a word: killed, or its lease ran out.
+    HANDED_OVER = "handed_over", "Handed over"  #: Its worker was told to stop.
+    CANCELLED = "cancelled", "Cancelled"
+
+
+#: The outcomes that spend an attempt, as the API counts them.
+SPENT = (Outcome.SUCCEEDED, Outcome.FAILED)

@@ -1,0 +1,244 @@
+"""`@job_task`: turns a function of a job and a typed payload into a Celery task that loses nothing."""
+
+import inspect
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn, get_type_hints
+
+from celery import Task, shared_task
+from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
+from django.conf import settings
+from django.db import transaction
+
+from jobs import log_events, operations, registry
+from jobs.engine import claim, lifecycle
+from jobs.engine.heartbeat import heartbeat
+from jobs.engine.patience import patiently
+from jobs.errors import EnqueueRefused, GiveUp, MoveRefused, PayloadRefused
+from jobs.models import Job
+from jobs.registry import JobType
+from jobs.states import JobState, Outcome
+
+#: The status with which billiard ends a child that got SIGUSR2: `JobRequest.cancel` sends it, and
+#: nothing else does, so it can't be taken for a time limit or a revoke.
+TOLD_TO_STOP = -(256 - signal.SIGUSR2)
+
+#: Longer waits would outlive the patience of whoever looks: 10 minutes at most.
+LONGEST_RETRY_SECONDS = 600
+
+#: Celery's options that the ledger keeps as columns, and those that mean nothing without it.
+_KEPT = frozenset({"countdown", "eta", "expires", "tenant_id", "user_id", "key"})
+_HARMLESS = frozenset({"producer", "connection", "router", "add_to_parent", "ignore_result"})
+
+
+class JobTask(Task):  # type: ignore[type-arg]
+    """A Celery task whose every execution is claimed, fenced and settled in the ledger."""
+
+    abstract = True
+    Request = "jobs.engine.worker:JobRequest"
+    acks_late = True
+    ignore_result = True
+    store_errors_even_if_ignored = False
+    autoretry_for = (Exception,)
+    dont_autoretry_for = (Reject, GiveUp, PayloadRefused)
+    retry_backoff = settings.JOBS_RETRY_BASE_SECONDS
+    retry_backoff_max = max(LONGEST_RETRY_SECONDS, settings.JOBS_RETRY_BASE_SECONDS)
+    retry_jitter = False  # Celery's default is full jitter: anything from 0 to the wait.
+    max_retries = settings.JOBS_RETRIES_MAX
+    soft_time_limit = settings.JOBS_SOFT_LIMIT_SECONDS
+    time_limit = settings.JOBS_HARD_LIMIT_SECONDS
+    job_type: JobType
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Claim the job, run it, and settle an ordinary failure before Celery hears of it."""
+        until = self._wait_until()
+        message = self._message(kwargs)
+        worker = self.request.hostname or "in-process"
+        job = patiently("claim", lambda: claim.claim(message, worker=worker), until=until)
+        self.request.update(job=job, wait_until=until)
+        with heartbeat.keep(job):
+            try:
+                self.run(*args, **kwargs)
+            except (Ignore, Retry, Reject):
+                raise
+            except SystemExit as stop:
+                self._hand_over(job, stop)
+            except Exception as error:
+                self._fail(job, error)
+
+    def retry(  # type: ignore[override]
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        exc: BaseException | None = None,
+        throw: bool = True,
+        eta: datetime | None = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Retry:
+        """
+        Store the wait in the ledger; the relay sends the next attempt when it is due.
+
+        Celery's own would publish from here and, where it can't, reject with attempts left.
+        Otherwise as Celery's: the same limit, and a `Retry` that acknowledges this delivery.
+        """
+        job: Job = self.request.job
+        limit = self.max_retries if max_retries is None else max_retries
+        if limit is not None and job.failures >= limit:
+            raise exc or MaxRetriesExceededError(f"Can't retry {job} again.")
+        wait = _wait(eta, self.default_retry_delay if countdown is None else countdown)
+        error = exc or Retry("asked for by the task")
+        patiently(
+            "retry",
+            lambda: lifecycle.retry_later(job, error, wait),
+            until=self.request.wait_until,
+        )
+        retry = Retry(exc=error, when=wait.total_seconds())
+        if throw:
+            raise retry
+        return retry
+
+    def delay(self, *args: Any, **kwargs: Any) -> Job:  # type: ignore[override]
+        return self.apply_async(args, kwargs)
+
+    def apply_async(  # type: ignore[override]
+        self, args: Any = None, kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> Job:
+        """
+        Enqueue: one INSERT in the caller's transaction; the keyword arguments are the payload.
+
+        :raises EnqueueRefused: naming an option that the ledger can't keep.
+        """
+        given = {name: value for name, value in options.items() if value not in (None, [], {})}
+        unknown = sorted(given.keys() - _KEPT - _HARMLESS)
+        if unknown or args:
+            what = ", ".join(unknown) or "positional arguments"
+            raise EnqueueRefused(f"{self.name}: {what} can't be kept in the ledger.")
+        expires = given.get("expires")
+        return operations.enqueue(
+            self.name,
+            kwargs or {},
+            run_at=_moment(given.get("eta") or given.get("countdown")),
+            expires_at=_moment(expires),
+            **{name: given[name] for name in ("tenant_id", "user_id", "key") if name in given},
+        )
+
+    def _message(self, payload: dict[str, Any]) -> claim.Message:
+        request = self.request
+        return claim.Message(
+            id=uuid.UUID(request.id),
+            type=self.name,
+            dispatch=request.get("dispatch"),
+            redelivered=bool((request.delivery_info or {}).get("redelivered")),
+            payload=payload,
+            tenant_id=request.get("tenant_id"),
+            user_id=request.get("user_id"),
+        )
+
+    def _wait_until(self) -> float:
+        """Return the moment (monotonic) at which waiting for the database would meet the soft limit."""
+        soft = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
+        return time.monotonic() + (soft or settings.JOBS_DATABASE_WAIT_SECONDS) * 0.8
+
+    def _fail(self, job: Job, error: Exception) -> NoReturn:
+        patiently("settle", lambda: lifecycle.fail(job, error), until=self.request.wait_until)
+        raise error
+
+    def _hand_over(self, job: Job, stop: SystemExit) -> NoReturn:
+        """The worker was told to stop: another goes on, and no attempt is spent."""
+        if stop.code == TOLD_TO_STOP:
+            transaction.get_connection().close()  # The signal may have cut a statement in two.
+            _ignore_refusal(
+                lambda: lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
+            )
+        raise stop
+
+
+def job_task(
+    *,
+    name: str,
+    queue: str = "jobs",
+    atomic: bool = True,
+    max_in_flight: int | None = None,
+    partition: Callable[[uuid.UUID, Any], str] | None = None,
+    on_settled: Callable[[Job], None] = registry._nothing,
+    on_replayed: Callable[[Job, Job], None] = registry._nothing,
+    **celery_options: Any,
+) -> Callable[[Callable[[Job, Any], None]], Any]:
+    """
+    Declare a job type: `name` is `<app>.<verb_noun>`, `queue` its lane.
+
+    An *atomic* type (the default) shares one transaction with its settle: its database effects
+    happen once. With `atomic=False` it writes inside `job.fence()` or `job.succeeding()` alone.
+    `max_in_flight` and `partition(tenant_id, payload)` set its own fairness. `on_settled(job)` runs
+    in the transaction that settles a job of the type, whoever settles it; `on_replayed(old, new)`
+    in the one that replays it. Other options are Celery's (`max_retries`, `time_limit`, …).
+    """
+
+    def declare(function: Callable[[Job, Any], None]) -> Any:
+        job_type = JobType(
+            name=name,
+            queue=queue,
+            payload=_payload_model(function),
+            function=function,
+            atomic=atomic,
+            max_in_flight=max_in_flight,
+            partition=partition,
+            on_settled=on_settled,
+            on_replayed=on_replayed,
+        )
+        registry.register(job_type)
+        return shared_task(name=name, base=JobTask, bind=True, job_type=job_type, **celery_options)(
+            _body
+        )
+
+    return declare
+
+
+def _body(task: JobTask, **_: Any) -> None:
+    """Run the type's function; under Celery's autoretry, so a retry finds it rolled back."""
+    job: Job = task.request.job
+    payload = task.job_type.read(job.payload)
+    if task.job_type.atomic:
+        with transaction.atomic():
+            task.job_type.function(job, payload)
+            lifecycle.succeed(job)
+    else:
+        task.job_type.function(job, payload)
+        if job.state == JobState.RUNNING:
+            patiently("settle", lambda: _succeed_alone(job), until=task.request.wait_until)
+    log_events.succeeded(job)
+
+
+def _succeed_alone(job: Job) -> None:
+    with transaction.atomic():
+        lifecycle.succeed(job)
+
+
+def _payload_model(function: Callable[[Job, Any], None]) -> Any:
+    """Return the annotation of the function's second parameter."""
+    names = list(inspect.signature(function).parameters)
+    return get_type_hints(function)[names[1]]
+
+
+def _wait(eta: datetime | None, countdown: float) -> timedelta:
+    return eta - datetime.now(UTC) if eta else timedelta(seconds=countdown)
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return Celery's countdown or expiry, in seconds or as a time, as a time."""
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.now(UTC) + timedelta(seconds=float(value))
+
+
+def _ignore_refusal(action: Callable[[], None]) -> None:
+    """Run a move that may come too late: whoever was first looks after the job."""
+    try:
+        action()
+    except MoveRefused:
+        return
