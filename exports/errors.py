@@ -1,0 +1,55 @@
+"""What can go wrong with an export, each error saying what to do next."""
+
+from collections.abc import Iterable
+
+
+class ExportError(Exception):
+    """Base of every error in this app. Catch a subclass, never this."""
+
+
+class UnknownDataset(ExportError):
+    """Nobody registered a dataset of this name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no dataset {name!r}. Use one of: {listed(known)}.")
+
+
+class UnknownFormat(ExportError):
+    """No writer exists for this format."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no format {name!r}. Use one of: {listed(known)}.")
+
+
+class Superseded(ExportError):
+    """A later attempt removed this one's part. Stop writing: the file belongs to the other."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"A later attempt has taken over {key}; this one publishes nothing.")
+
+
+class NoSuchObject(ExportError):
+    """The store holds nothing under this key: never published, or deleted since."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The store holds no {key}. Request the export again.")
+
+
+class BadKey(ExportError):
+    """A key that could leave the store's folder. A bug in the caller, never a user's doing."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key!r} is not a key: use names of letters, digits, '-' and '_'.")
+
+
+class BadStorageUrl(ExportError, ValueError):
+    """`EXPORTS_STORAGE_URL` names no store."""
+
+    def __init__(self, url: str, fault: str) -> None:
+        super().__init__(
+            f"EXPORTS_STORAGE_URL: {url!r} {fault}. Example: EXPORTS_STORAGE_URL=s3://my-bucket"
+        )
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "(none is registered)"

@@ -1,0 +1,182 @@
+"""Keeps finished files in a bucket of S3, or of anything that speaks its protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from exports.errors import NoSuchObject, Superseded
+from exports.object_store.base import checked
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+#: S3 takes parts of 5 MiB or more (but for the last) and 10,000 of them: files up to 78 GiB.
+PART_BYTES = 8 * 1024 * 1024
+
+#: S3 and its imitators use several names for the same thing.
+MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+
+#: Where a server that is not Amazon's listens; django-storages made the first name popular.
+ENDPOINT_VARIABLES = ("AWS_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+_client_lock = threading.Lock()
+
+
+class S3Part:
+    """A multipart upload of its own, completed when all its bytes are there."""
+
+    def __init__(self, client: S3Client, bucket: str, key: str) -> None:
+        self.client, self.bucket, self.key = client, bucket, key
+        self.upload_id = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        self.done: list[CompletedPartTypeDef] = []
+        self.waiting: list[bytes] = []
+        self.waiting_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        self.waiting.append(data)
+        self.waiting_bytes += len(data)
+        if self.waiting_bytes >= PART_BYTES:
+            self._upload()
+
+    def publish(self) -> None:
+        if self.waiting or not self.done:  # S3 completes no upload without a part.
+            self._upload()
+        with lost_upload_is_superseded(self.key):
+            self.client.complete_multipart_upload(
+                Bucket=self.bucket,
+                Key=self.key,
+                UploadId=self.upload_id,
+                MultipartUpload={"Parts": self.done},
+            )
+
+    def discard(self) -> None:
+        self.waiting.clear()
+        abort(self.client, self.bucket, self.key, self.upload_id)
+
+    def _upload(self) -> None:
+        """Send what waits as the next part; botocore retries what the network broke."""
+        number = len(self.done) + 1
+        with lost_upload_is_superseded(self.key):
+            answer = self.client.upload_part(
+                Bucket=self.bucket,
+                Key=self.key,
+                UploadId=self.upload_id,
+                PartNumber=number,
+                Body=b"".join(self.waiting),
+            )
+        self.done.append({"PartNumber": number, "ETag": answer["ETag"]})
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
+
+class S3Store:
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+
+    @property
+    def client(self) -> S3Client:
+        return client_of_process(os.getpid())
+
+    def start_part(self, key: str, number: int) -> S3Part:
+        # An upload carries no number of ours, so every one that is open counts as older; a caller
+        # asks its fence before it starts, and the loser of this race tries again.
+        for upload_id in self._uploads(checked(key)):
+            abort(self.client, self.bucket, key, upload_id)
+        return S3Part(self.client, self.bucket, key)
+
+    def open(self, key: str) -> BinaryIO:
+        with missing_is_no_such_object(key):
+            body = self.client.get_object(Bucket=self.bucket, Key=checked(key))["Body"]
+        return cast(BinaryIO, body)
+
+    def size(self, key: str) -> int:
+        with missing_is_no_such_object(key):
+            return self.client.head_object(Bucket=self.bucket, Key=checked(key))["ContentLength"]
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=checked(key))
+
+    def download(self, key: str, *, filename: str, content_type: str, seconds: int) -> str:
+        return self.client.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self.bucket,
+                "Key": checked(key),
+                "ResponseContentDisposition": f'attachment; filename="{checked(filename)}"',
+                "ResponseContentType": content_type,
+            },
+            ExpiresIn=seconds,
+        )
+
+    def _uploads(self, key: str) -> Iterator[str]:
+        pages = self.client.get_paginator("list_multipart_uploads")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=key):
+            for upload in page.get("Uploads", ()):
+                if upload["Key"] == key:
+                    yield upload["UploadId"]
+
+
+@functools.cache
+def client_of_process(pid: int) -> S3Client:
+    """Return this process's client. A forked child makes its own: sockets can't be shared."""
+    endpoint = next(filter(None, map(os.environ.get, ENDPOINT_VARIABLES)), None)
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        # Checksums that AWS invented lately are refused by many servers that speak S3.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if endpoint else "auto"},
+    )
+    with _client_lock:  # Making a client is not safe in threads; using one is.
+        session = boto3.session.Session()
+        region = session.region_name or "us-east-1"
+        client: S3Client = session.client(
+            "s3", endpoint_url=endpoint, region_name=region, config=config
+        )
+    return client
+
+
+def abort(client: S3Client, bucket: str, key: str, upload_id: str) -> None:
+    """Abort an upload and let S3 forget its parts. Idempotent."""
+    try:
+        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+    except ClientError as error:
+        if code(error) != "NoSuchUpload":
+            raise
+
+
+@contextlib.contextmanager
+def lost_upload_is_superseded(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if code(error) == "NoSuchUpload":
+            raise Superseded(key) from error
+        raise
+
+
+@contextlib.contextmanager
+def missing_is_no_such_object(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if code(error) in MISSING:
+            raise NoSuchObject(key) from error
+        raise
+
+
+def code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")

@@ -1,0 +1,177 @@
+"""The bucket that finished files live in, served by moto."""
+
+import os
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from exports.errors import BadKey, NoSuchObject, Superseded
+from exports.object_store.s3 import PART_BYTES, S3Store, client_of_process
+from tests.harness.presigned import is_honoured
+from tests.harness.s3 import SECRET_KEY, make_bucket, s3_server
+
+KEY = "exports/0193-tenant/0193-export.csv"
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with s3_server() as endpoint, pytest.MonkeyPatch.context() as patch:
+        bucket = make_bucket(endpoint)
+        for name, value in bucket.environment.items():
+            patch.setenv(name, value)
+        client_of_process.cache_clear()
+        yield bucket
+        client_of_process(os.getpid()).close()
+        client_of_process.cache_clear()
+
+
+@pytest.fixture
+def store(bucket):
+    store = S3Store(bucket.name)
+    yield store
+    store.start_part(KEY, 9).discard()  # Aborts what a test left open.
+    store.delete(KEY)
+
+
+def content(store, key=KEY):
+    return store.open(key).read()
+
+
+def open_uploads(store):
+    answer = store.client.list_multipart_uploads(Bucket=store.bucket)
+    return [upload["Key"] for upload in answer.get("Uploads", ())]
+
+
+class TestPart:
+    def test_is_invisible_until_it_is_published(self, store):
+        part = store.start_part(KEY, 1)
+        for _ in range(3):
+            part.write(b"x" * PART_BYTES)
+        with pytest.raises(NoSuchObject):
+            store.size(KEY)
+
+        part.publish()
+        assert store.size(KEY) == 3 * PART_BYTES
+
+    def test_joins_writes_of_any_size_into_parts_that_s3_accepts(self, store):
+        part = store.start_part(KEY, 1)
+        blocks = [bytes([number % 251]) * 300_001 for number in range(60)]
+        for block in blocks:
+            part.write(block)
+        part.publish()
+        assert content(store) == b"".join(blocks)
+        assert len(part.done) == 3
+
+    @pytest.mark.parametrize("data", [b"", b"id,name\n"])
+    def test_may_be_small(self, store, data):
+        part = store.start_part(KEY, 1)
+        part.write(data)
+        part.publish()
+        assert content(store) == data
+
+    def test_may_be_published_without_a_write(self, store):
+        store.start_part(KEY, 1).publish()
+        assert content(store) == b""
+
+    def test_of_a_zombie_that_slept_just_before_publish_leaves_the_winners_bytes(self, store):
+        # Given an attempt that has written everything and now sleeps
+        zombie = store.start_part(KEY, 1)
+        zombie.write(b"late" * PART_BYTES)
+        # And another that took over and published
+        winner = store.start_part(KEY, 2)
+        winner.write(b"in time")
+        winner.publish()
+
+        # When the first wakes up, then it is refused
+        with pytest.raises(Superseded):
+            zombie.publish()
+        zombie.discard()
+        assert content(store) == b"in time"
+        assert open_uploads(store) == []
+
+    def test_of_a_zombie_learns_at_its_next_write(self, store):
+        zombie = store.start_part(KEY, 1)
+        store.start_part(KEY, 2)
+        with pytest.raises(Superseded):
+            zombie.write(b"x" * PART_BYTES)
+
+    def test_leaves_no_upload_open(self, store):
+        store.start_part(KEY, 1)  # Killed without a word.
+        discarded = store.start_part(KEY, 2)
+        discarded.write(b"x" * PART_BYTES)
+        discarded.discard()
+        discarded.discard()
+        assert open_uploads(store) == []
+
+    def test_of_one_key_spares_the_uploads_of_another(self, store):
+        other = store.start_part(KEY + "x", 1)
+        store.start_part(KEY, 1)
+        other.publish()
+        assert content(store, KEY + "x") == b""
+
+    def test_discarded_after_publish_takes_nothing_back(self, store):
+        part = store.start_part(KEY, 1)
+        part.write(b"here")
+        part.publish()
+        part.discard()
+        assert content(store) == b"here"
+
+
+class TestDownload:
+    @pytest.fixture
+    def link(self, store):
+        part = store.start_part(KEY, 1)
+        part.write(b"here")
+        part.publish()
+        return store.download(
+            KEY, filename="items.csv", content_type="text/csv; charset=utf-8", seconds=60
+        )
+
+    def test_is_a_link_that_names_the_file(self, link):
+        with urllib.request.urlopen(link) as answer:
+            assert answer.read() == b"here"
+            assert answer.headers["Content-Disposition"] == 'attachment; filename="items.csv"'
+            assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+
+    def test_is_honoured_for_as_long_as_it_says(self, link):
+        now = datetime.now(UTC)
+        assert is_honoured(link, secret=SECRET_KEY, now=now)
+        assert not is_honoured(link, secret=SECRET_KEY, now=now + timedelta(seconds=61))
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("0193-tenant", "0193-stranger"),
+            ("X-Amz-Expires=60", "X-Amz-Expires=6000"),
+            ("items.csv", "items.exe"),
+            ("http://127.0.0.1", "http://evil.example"),
+        ],
+    )
+    def test_is_not_honoured_when_changed(self, link, old, new):
+        assert old in link
+        changed = link.replace(old, new)
+        assert not is_honoured(changed, secret=SECRET_KEY, now=datetime.now(UTC))
+
+    def test_is_not_honoured_when_another_key_signed_it(self, link):
+        assert not is_honoured(link, secret="guessed", now=datetime.now(UTC))
+
+
+class TestS3Store:
+    def test_deletes_any_number_of_times(self, store):
+        store.start_part(KEY, 1).publish()
+        store.delete(KEY)
+        store.delete(KEY)
+        with pytest.raises(NoSuchObject):
+            store.open(KEY)
+
+    @pytest.mark.parametrize("key", ["../outside.csv", "exports/../a.csv", "/a.csv", ""])
+    def test_accepts_no_key_that_could_mean_another(self, store, key):
+        for attempt in (store.open, store.size, store.delete, lambda key: store.start_part(key, 1)):
+            with pytest.raises(BadKey):
+                attempt(key)
+
+    def test_refuses_a_file_name_that_could_forge_a_header(self, store):
+        with pytest.raises(BadKey):
+            store.download(KEY, filename='a"\r\nX: y.csv', content_type="text/csv", seconds=60)
