@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from celery.signals import worker_process_init
 from django.apps import AppConfig
 from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
@@ -14,3 +15,7 @@ class JobsConfig(AppConfig):
         autodiscover_modules("tasks")
         for module in settings.JOBS_EXTRA_TASK_MODULES:
             import_module(module)
+        # A module level import would need the models before they are loaded.
+        from jobs.engine import stopping
+
+        worker_process_init.connect(stopping.listen, dispatch_uid="jobs.stopping")

@@ -45,7 +45,7 @@ class JobExpired(JobError):
 
 
 class LossesSpent(JobError):
-    """The job's process died more often than JOBS_LOSSES_MAX allows. Look for a crash or for lack of memory."""
+    """Its process died more often than JOBS_LOSSES_MAX allows: a crash, or lack of memory."""
 
 
 class NeverClaimed(JobError):

@@ -29,7 +29,7 @@ def enqueue(
     expires_at: datetime | None = None,
 ) -> Job:
     """
-    Store a job in the caller's transaction: it runs if that commits, and never was if it rolls back.
+    Store a job in the caller's transaction: it runs if that commits; rolled back, it never was.
 
     One INSERT; nothing is sent from here. `task` is a job task or its name.
 
@@ -160,5 +160,5 @@ def _insert_with_key(job: Job) -> None:
             Job.objects.live().filter(tenant_id=job.tenant_id, type=job.type, key=job.key).first()
         )
         if holder is None:
-            raise  # Some other constraint; or the holder settled this instant: the caller tries again.
+            raise  # Another constraint; or the holder settled this instant: try again.
         raise KeyInUse(holder) from None

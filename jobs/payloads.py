@@ -1,4 +1,4 @@
-"""Checks what is to be stored as a job's payload: JSON, small, and without what PostgreSQL refuses."""
+"""Checks what is stored as a payload: JSON, small, without what PostgreSQL refuses."""
 
 import json
 from typing import Any
@@ -19,7 +19,8 @@ def as_json(payload: BaseModel) -> dict[str, Any]:
     size = len(text.encode())
     if size > settings.JOBS_PAYLOAD_MAX_BYTES:
         raise PayloadRefused(
-            f"payload: {size} bytes; at most {settings.JOBS_PAYLOAD_MAX_BYTES} fit. Pass ids, not contents."
+            f"payload: {size} bytes; at most {settings.JOBS_PAYLOAD_MAX_BYTES} fit. "
+            "Pass ids, not contents."
         )
     values: dict[str, Any] = json.loads(text)
     if "\\u0000" in text:

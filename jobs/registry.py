@@ -32,7 +32,7 @@ class JobType:
 
     @property
     def pool(self) -> str:
-        """The first half of a partition: the type where it has a limit of its own, else the lane."""
+        """The first half of a partition: the type, where it has a limit of its own, or the lane."""
         return self.name if self.max_in_flight else self.queue
 
     def partition_of(self, tenant_id: uuid.UUID, payload: BaseModel) -> str:

@@ -1,7 +1,6 @@
-"""`@job_task`: turns a function of a job and a typed payload into a Celery task that loses nothing."""
+"""`@job_task`: makes a function of a job and a typed payload a Celery task that loses nothing."""
 
 import inspect
-import signal
 import time
 import uuid
 from collections.abc import Callable
@@ -14,17 +13,13 @@ from django.conf import settings
 from django.db import transaction
 
 from jobs import log_events, operations, registry
-from jobs.engine import claim, lifecycle
+from jobs.engine import claim, lifecycle, stopping
 from jobs.engine.heartbeat import heartbeat
 from jobs.engine.patience import patiently
-from jobs.errors import EnqueueRefused, GiveUp, MoveRefused, PayloadRefused
+from jobs.errors import EnqueueRefused, GiveUp, PayloadRefused
 from jobs.models import Job
 from jobs.registry import JobType
 from jobs.states import JobState, Outcome
-
-#: The status with which billiard ends a child that got SIGUSR2: `JobRequest.cancel` sends it, and
-#: nothing else does, so it can't be taken for a time limit or a revoke.
-TOLD_TO_STOP = -(256 - signal.SIGUSR2)
 
 #: Longer waits would outlive the patience of whoever looks: 10 minutes at most.
 LONGEST_RETRY_SECONDS = 600
@@ -53,6 +48,14 @@ class JobTask(Task):  # type: ignore[type-arg]
     job_type: JobType
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Run one delivery, or hand its job over when the worker is told to stop."""
+        try:
+            with stopping.interruptible():
+                self._attempt(args, kwargs)
+        except stopping.WorkerStops:
+            self._hand_over()
+
+    def _attempt(self, args: Any, kwargs: dict[str, Any]) -> None:
         """Claim the job, run it, and settle an ordinary failure before Celery hears of it."""
         until = self._wait_until()
         message = self._message(kwargs)
@@ -64,8 +67,6 @@ class JobTask(Task):  # type: ignore[type-arg]
                 self.run(*args, **kwargs)
             except (Ignore, Retry, Reject):
                 raise
-            except SystemExit as stop:
-                self._hand_over(job, stop)
             except Exception as error:
                 self._fail(job, error)
 
@@ -140,7 +141,7 @@ class JobTask(Task):  # type: ignore[type-arg]
         )
 
     def _wait_until(self) -> float:
-        """Return the moment (monotonic) at which waiting for the database would meet the soft limit."""
+        """Return when (monotonic) waiting for the database would come too near the soft limit."""
         soft = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
         return time.monotonic() + (soft or settings.JOBS_DATABASE_WAIT_SECONDS) * 0.8
 
@@ -148,14 +149,17 @@ class JobTask(Task):  # type: ignore[type-arg]
         patiently("settle", lambda: lifecycle.fail(job, error), until=self.request.wait_until)
         raise error
 
-    def _hand_over(self, job: Job, stop: SystemExit) -> NoReturn:
+    def _hand_over(self) -> NoReturn:
         """The worker was told to stop: another goes on, and no attempt is spent."""
-        if stop.code == TOLD_TO_STOP:
-            transaction.get_connection().close()  # The signal may have cut a statement in two.
-            _ignore_refusal(
-                lambda: lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
-            )
-        raise stop
+        transaction.get_connection().close()  # The signal may have cut a statement in two.
+        message = self._message({})
+        job = Job.objects.filter(pk=message.id, dispatch=message.dispatch or 0).first()
+        mine = job and job.state == JobState.RUNNING and job.worker == self.request.hostname
+        if not job or not mine:
+            raise Reject("the worker stops", requeue=True)  # Not claimed yet, or settled just now.
+        # Losing the race means that it was cancelled: MoveRefused is acknowledged like the rest.
+        lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
+        raise Ignore
 
 
 def job_task(
@@ -234,11 +238,3 @@ def _moment(value: Any) -> datetime | None:
     if value is None or isinstance(value, datetime):
         return value
     return datetime.now(UTC) + timedelta(seconds=float(value))
-
-
-def _ignore_refusal(action: Callable[[], None]) -> None:
-    """Run a move that may come too late: whoever was first looks after the job."""
-    try:
-        action()
-    except MoveRefused:
-        return

@@ -1,4 +1,4 @@
-"""Turns every log record, ours and the libraries', into one line: text for people, JSON for machines."""
+"""Turns every log record, of ours and of libraries, into one line: for people or as JSON."""
 
 import logging.config
 
@@ -11,6 +11,11 @@ SHARED = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
 ]
+
+
+TEXT = structlog.dev.ConsoleRenderer(
+    colors=False, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+)
 
 
 def configure_logging(level: str, style: str) -> None:
@@ -36,7 +41,7 @@ def _formatter(style: str) -> logging.Formatter:
     last = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if style == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False)]
+        else [TEXT]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,

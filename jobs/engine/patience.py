@@ -1,4 +1,4 @@
-"""Waits for a database that is away, in the child and within limits, so that nothing is lost for it."""
+"""Waits, within limits, for a database that is away, so that nothing is lost for it."""
 
 import time
 from collections.abc import Callable

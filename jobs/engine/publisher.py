@@ -21,9 +21,9 @@ class Publisher(Protocol):
 
     def send(self, messages: Sequence[Message]) -> dict[str, str]:
         """
-        Publish and wait for the broker's word; return `{id: reason}` of what it returned or refused.
+        Publish, wait for the broker's word, and return `{id: reason}` of what it did not take.
 
-        :raises BrokerUnreachable: when the outcome of some is unknown; `.unconfirmed` has their ids.
+        :raises Unconfirmed: when the outcome of some is unknown; `.unconfirmed` has their ids.
         """
 
     def ready_messages(self, queue: str) -> int | None:

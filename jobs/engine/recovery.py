@@ -22,13 +22,13 @@ COPIES_PER_SWEEP = 100
 #: Copies of one dispatch that no worker claimed, after which something else must be wrong.
 COPIES_MAX = 20
 
-#: A lane is first in, first out: a job handed over this long after a lost one, and claimed, proves it.
+#: A lane is first in, first out: one handed over this much later, and claimed, proves a loss.
 OVERTAKEN_AFTER = timedelta(minutes=1)
 
 
 @dataclass
 class Sweeper:
-    """One look at the ledger every JOBS_RECOVERY_INTERVAL_SECONDS; remembers since when lanes are empty."""
+    """Looks at the ledger now and then; remembers since when each lane is empty."""
 
     publisher: Publisher
     empty_since: dict[str, float] = field(default_factory=dict)

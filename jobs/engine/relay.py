@@ -1,4 +1,4 @@
-"""Hands due jobs to the broker: takes a batch, publishes it, and puts back what was not confirmed."""
+"""Hands due jobs to the broker: takes a batch, publishes it, puts back what is unconfirmed."""
 
 import time
 from datetime import timedelta
@@ -40,7 +40,7 @@ def relay_due_jobs(publisher: Publisher) -> int:
     try:
         faults = publisher.send(messages)
     except Unconfirmed as error:
-        # Unknown, not failed: a copy that arrives after all is stale, for the next dispatch is higher.
+        # Unknown, not failed: a copy that arrives after all is stale by the next dispatch.
         for job in _still_queued(error.unconfirmed, dispatches):
             _put_back(job, f"not confirmed: {error}", rest_seconds=0)
         raise

@@ -6,6 +6,8 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from celery.worker.request import Request
 
+from jobs.engine.stopping import STOP_SIGNAL
+
 
 class JobRequest(Request):  # type: ignore[misc]
     """A delivery of a job, as the worker's parent process sees it."""
@@ -14,14 +16,14 @@ class JobRequest(Request):  # type: ignore[misc]
         """
         Tell the child to hand its job over, when the worker stops (Celery's soft or cold shutdown).
 
-        SIGUSR2 instead of the signal that time limits and revokes use, so that the child can tell
-        them apart. The worker's shutdown then waits for its children.
+        Not by the signal that time limits and revokes use: the child must tell them apart. The
+        worker's shutdown then waits for its children.
         """
-        super().cancel(pool, signal="USR2", emit_retry=emit_retry)
+        super().cancel(pool, signal=STOP_SIGNAL, emit_retry=emit_retry)
 
 
 class JobConsumer(Consumer):  # type: ignore[misc]
-    """Consumes the lanes, without the 28 queues of Celery's delayed delivery: nothing is delayed in the broker."""
+    """Consumes the lanes, without the 28 queues of Celery's delayed delivery: none is used."""
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
         default_steps = [
