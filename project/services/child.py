@@ -1,5 +1,6 @@
 """One process that we start, in a group of its own, with a log file and a pid file."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -90,10 +91,18 @@ class Child:
         self._reap()
 
     def kill(self) -> None:
-        """End it and its descendants with SIGKILL. Idempotent."""
+        """End it, its descendants and its group with SIGKILL. Idempotent."""
         if self.alive:
-            self.identity.kill()
+            self.identity.send_all(signal.SIGKILL)
+        self._kill_orphans()
         self._reap()
+
+    def pause(self) -> None:
+        """Stop it and its descendants in their tracks, as a machine that hangs would."""
+        self.identity.send_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.identity.send_all(signal.SIGCONT)
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -117,6 +126,18 @@ class Child:
 
     def _failure(self, fault: str) -> ServiceFailed:
         return ServiceFailed(f"{self.name} {fault}. The end of {self.log}:\n{self.log_tail()}")
+
+    def _kill_orphans(self) -> None:
+        """
+        Kill what is left of the group of a leader that has gone.
+
+        The kernel gives its number to nobody while the group has a member, so whoever has a
+        process of that number by now has none of ours.
+        """
+        gone = self._popen is not None and self._popen.poll() is not None
+        if gone and not Path(f"/proc/{self.pid}").exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         if self._popen is not None:

@@ -1,5 +1,6 @@
 """Recognises a process that was started earlier, and ends it by its id."""
 
+import contextlib
 import os
 import signal
 import time
@@ -40,10 +41,10 @@ class Identity:
         if self.alive:
             os.kill(self.pid, signum)
 
-    def kill(self) -> None:
-        """Kill the process and all its descendants at once."""
+    def send_all(self, signum: int) -> None:
+        """Send a signal to the process and all its descendants, unless it has gone."""
         for pid in (self.pid, *descendants(self.pid)) if self.alive else ():
-            _kill(pid)
+            _send(pid, signum)
 
 
 def end_all(identities: Iterable[Identity], *, patience_seconds: float = 20) -> None:
@@ -51,12 +52,12 @@ def end_all(identities: Iterable[Identity], *, patience_seconds: float = 20) -> 
     waited_for = list(identities)
     for identity in waited_for:
         identity.send(identity.stop_signal)
-        identity.send(signal.SIGCONT)  # A paused process can't stop.
+        identity.send_all(signal.SIGCONT)  # A paused process can't stop.
     deadline = time.monotonic() + patience_seconds
     while any(identity.alive for identity in waited_for) and time.monotonic() < deadline:
         time.sleep(0.05)
     for identity in waited_for:
-        identity.kill()
+        identity.send_all(signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:
@@ -86,8 +87,6 @@ def _started(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _send(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signum)

@@ -68,9 +68,10 @@ class Postgres(DatabaseServer):
 
     def start(self) -> None:
         """Start the server and wait until it answers. Idempotent."""
+        self.resume()
         if not self._child.alive:
             self.spawn()
-            self.wait_ready()
+        self.wait_ready()
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server and cut its clients; `immediate` leaves it as a crash would."""
@@ -81,6 +82,14 @@ class Postgres(DatabaseServer):
     def kill(self) -> None:
         """End the server and all its backends with SIGKILL."""
         self._child.kill()
+
+    def pause(self) -> None:
+        """Let the server and its backends hang until `resume`."""
+        self._child.pause()
+
+    def resume(self) -> None:
+        if self._child.alive:
+            self._child.resume()
 
     def restart(self, *, immediate: bool = False) -> None:
         self.stop(immediate=immediate)

@@ -55,9 +55,10 @@ class RabbitMQ(Broker):
 
     def start(self) -> None:
         """Start the node and wait until it takes clients. Idempotent."""
+        self.resume()
         if not self._child.alive:
             self.spawn()
-            self.wait_ready()
+        self.wait_ready()
 
     def stop(self) -> None:
         """Stop the node in an orderly way. Idempotent."""
@@ -84,9 +85,13 @@ class RabbitMQ(Broker):
         for name in self.vhosts:
             self.management.create_vhost(name, self.user)
 
-    def send(self, signum: int) -> None:
-        """Send the node a signal; SIGSTOP makes it hang."""
-        self._child.send(signum)
+    def pause(self) -> None:
+        """Let the node hang until `resume`."""
+        self._child.pause()
+
+    def resume(self) -> None:
+        if self._child.alive:
+            self._child.resume()
 
     def create_vhost(self, name: str) -> str:
         self.vhosts.add(name)
