@@ -64,9 +64,7 @@ def enqueue_many(
     :raises PayloadRefused: if one of the payloads doesn't fit; then none is stored.
     """
     job_type = _type_of(task)
-    jobs = [
-        _new_job(job_type, payload, tenant_id=tenant_id, user_id=user_id) for payload in payloads
-    ]
+    jobs = [_new_job(job_type, each, tenant_id=tenant_id, user_id=user_id) for each in payloads]
     for job in jobs:
         _set_times(job, run_at, expires_at)
     ledger.insert_many(jobs)

@@ -74,7 +74,7 @@ class JobTask(Task):  # type: ignore[type-arg]
         self,
         args: Any = None,
         kwargs: Any = None,
-        exc: BaseException | None = None,
+        exc: Exception | None = None,
         throw: bool = True,
         eta: datetime | None = None,
         countdown: float | None = None,
@@ -87,7 +87,7 @@ class JobTask(Task):  # type: ignore[type-arg]
         Celery's own would publish from here and, where it can't, reject with attempts left.
         Otherwise as Celery's: the same limit, and a `Retry` that acknowledges this delivery.
         """
-        job: Job = self.request.job
+        job = _job(self)
         limit = self.max_retries if max_retries is None else max_retries
         if limit is not None and job.failures >= limit:
             raise exc or MaxRetriesExceededError(f"Can't retry {job} again.")
@@ -96,14 +96,14 @@ class JobTask(Task):  # type: ignore[type-arg]
         patiently(
             "retry",
             lambda: lifecycle.retry_later(job, error, wait),
-            until=self.request.wait_until,
+            until=_wait_limit(self),
         )
-        retry = Retry(exc=error, when=wait.total_seconds())
+        retry = Retry(exc=error, when=wait.total_seconds())  # type: ignore[arg-type]
         if throw:
             raise retry
         return retry
 
-    def delay(self, *args: Any, **kwargs: Any) -> Job:  # type: ignore[override]
+    def delay(self, *args: Any, **kwargs: Any) -> Job:
         return self.apply_async(args, kwargs)
 
     def apply_async(  # type: ignore[override]
@@ -146,7 +146,7 @@ class JobTask(Task):  # type: ignore[type-arg]
         return time.monotonic() + (soft or settings.JOBS_DATABASE_WAIT_SECONDS) * 0.8
 
     def _fail(self, job: Job, error: Exception) -> NoReturn:
-        patiently("settle", lambda: lifecycle.fail(job, error), until=self.request.wait_until)
+        patiently("settle", lambda: lifecycle.fail(job, error), until=_wait_limit(self))
         raise error
 
     def _hand_over(self) -> NoReturn:
@@ -196,16 +196,27 @@ def job_task(
             on_replayed=on_replayed,
         )
         registry.register(job_type)
-        return shared_task(name=name, base=JobTask, bind=True, job_type=job_type, **celery_options)(
-            _body
-        )
+        make_task: Any = shared_task
+        options = {"name": name, "base": JobTask, "bind": True, "job_type": job_type}
+        return make_task(**options, **celery_options)(_body)
 
     return declare
 
 
+def _job(task: JobTask) -> Job:
+    """Return the job that this request has claimed."""
+    job: Job = task.request.get("job")
+    return job
+
+
+def _wait_limit(task: JobTask) -> float | None:
+    limit: float | None = task.request.get("wait_until")
+    return limit
+
+
 def _body(task: JobTask, **_: Any) -> None:
     """Run the type's function; under Celery's autoretry, so a retry finds it rolled back."""
-    job: Job = task.request.job
+    job = _job(task)
     payload = task.job_type.read(job.payload)
     if task.job_type.atomic:
         with transaction.atomic():
@@ -214,7 +225,7 @@ def _body(task: JobTask, **_: Any) -> None:
     else:
         task.job_type.function(job, payload)
         if job.state == JobState.RUNNING:
-            patiently("settle", lambda: _succeed_alone(job), until=task.request.wait_until)
+            patiently("settle", lambda: _succeed_alone(job), until=_wait_limit(task))
     log_events.succeeded(job)
 
 

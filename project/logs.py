@@ -1,10 +1,11 @@
 """Turns every log record, of ours and of libraries, into one line: for people or as JSON."""
 
 import logging.config
+from typing import Any
 
 import structlog
 
-SHARED = [
+SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

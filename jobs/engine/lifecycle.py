@@ -63,7 +63,8 @@ def take_due(batch: int) -> list[tuple[Any, ...]]:
         if statements.is_postgres():
             cursor.execute(statements.TAKE_LOCK)
         cursor.execute(statement, [])
-        return cursor.fetchall()
+        taken: list[tuple[Any, ...]] = cursor.fetchall()
+        return taken
 
 
 def claim(job_id: uuid.UUID, dispatch: int, *, worker: str) -> Job | None:
@@ -102,7 +103,7 @@ def extend_lease(job: Job) -> bool:
     with connection.cursor() as cursor:
         statement = statements.extend_lease(settings.JOBS_LEASE_SECONDS)
         cursor.execute(statement, [key, job.dispatch, job.attempt])
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def succeed(job: Job) -> None:
@@ -191,7 +192,7 @@ def cancel(job: Job, *, by: str) -> None:
 
 
 def lease_from_now() -> models.Expression:
-    return Now() + timedelta(seconds=settings.JOBS_LEASE_SECONDS)  # type: ignore[no-any-return]
+    return Now() + timedelta(seconds=settings.JOBS_LEASE_SECONDS)
 
 
 def _settled() -> dict[str, Any]:

@@ -13,7 +13,11 @@ from jobs import log_events
 from jobs.engine.message import Message
 from jobs.errors import BrokerUnreachable
 
-CONTENT = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
+CONTENT: dict[str, Any] = {
+    "content_type": "application/json",
+    "content_encoding": "utf-8",
+    "delivery_mode": 2,
+}
 
 
 class Publisher(Protocol):
@@ -42,7 +46,7 @@ class Unconfirmed(BrokerUnreachable):
 
 def open_publisher(app: Celery | None = None) -> Publisher:
     """Return the publisher for CELERY_BROKER_URL; it connects when it first sends."""
-    app = app or current_app._get_current_object()
+    app = app or current_app
     if settings.PROFILE == "embedded":
         return MemoryPublisher(app)
     return AmqpPublisher(app)
@@ -173,7 +177,9 @@ class MemoryPublisher:
         return {}
 
     def ready_messages(self, queue: str) -> int | None:
-        return int(self._connection.default_channel._size(queue))
+        return int(
+            self._connection.default_channel.queue_declare(queue, passive=True).message_count
+        )
 
     def close(self) -> None:
         self._connection.release()
@@ -192,5 +198,5 @@ def declare_topology(connection: Connection) -> list[str]:
                 queue(channel).declare()
             except amqp.PreconditionFailed as error:
                 refused.append(f"{queue.name}: {error.reply_text}")
-                log_events.topology_refused(queue.name, error.reply_text)
+                log_events.topology_refused(queue.name, str(error.reply_text))
     return refused

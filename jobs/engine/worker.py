@@ -9,7 +9,7 @@ from celery.worker.request import Request
 from jobs.engine.stopping import STOP_SIGNAL
 
 
-class JobRequest(Request):  # type: ignore[misc]
+class JobRequest(Request):
     """A delivery of a job, as the worker's parent process sees it."""
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
@@ -19,13 +19,17 @@ class JobRequest(Request):  # type: ignore[misc]
         Not by the signal that time limits and revokes use: the child must tell them apart. The
         worker's shutdown then waits for its children.
         """
-        super().cancel(pool, signal=STOP_SIGNAL, emit_retry=emit_retry)
+        super().cancel(
+            pool,
+            signal=STOP_SIGNAL,  # type: ignore[arg-type]
+            emit_retry=emit_retry,
+        )
 
 
-class JobConsumer(Consumer):  # type: ignore[misc]
+class JobConsumer(Consumer):
     """Consumes the lanes, without the 28 queues of Celery's delayed delivery: none is used."""
 
-    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+    class Blueprint(Consumer.Blueprint):  # type: ignore[valid-type, misc]
         default_steps = [
             step
             for step in Consumer.Blueprint.default_steps

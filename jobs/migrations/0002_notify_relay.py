@@ -1,5 +1,8 @@
 """Wakes the relay when a transaction that stored jobs commits. PostgreSQL only."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.db import migrations
 
 #: A statement trigger: no round trip of the caller's, and rows that other programs insert wake the
@@ -20,8 +23,8 @@ DROP FUNCTION jobs_notify_relay();
 """
 
 
-def on_postgres(sql):
-    def run(apps, schema_editor):
+def on_postgres(sql: str) -> Callable[..., None]:
+    def run(apps: Any, schema_editor: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
             schema_editor.execute(sql)
 
