@@ -49,7 +49,7 @@ def item_id(tenant: DemoTenant, number: int) -> UUID:
 def item_at(tenant: DemoTenant, number: int) -> ItemRow:
     """Return the tenant's item of this number; ids grow with the number."""
     digest = digest_of(tenant.slug, "item", number)
-    code, product, text, tags = PRODUCTS[digest[10] % len(PRODUCTS)]
+    code, usual, product, text, tags = PRODUCTS[digest[10] % len(PRODUCTS)]
     finish = FINISHES[digest[11] % len(FINISHES)]
     colour = COLOURS[digest[12] % len(COLOURS)]
     row = ItemRow(
@@ -59,7 +59,7 @@ def item_at(tenant: DemoTenant, number: int) -> ItemRow:
         name=f"{finish} {product}, {colour}",
         description=describe(text, digest[14]),
         quantity=digest[15] * digest[16] // 64,
-        price=Decimal(495 + int.from_bytes(digest[17:19], "big") % 40_000) / 100,
+        price=Decimal(usual * (80 + digest[17] % 60) // 10 * 10 - 5) / 100,
         tags=[*tags, "sale"] if digest[19] < 26 else list(tags),
         created_at=START + timedelta(seconds=11 * number, milliseconds=digest[20]),
     )
