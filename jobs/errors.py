@@ -68,7 +68,11 @@ class UnknownTaskType(EnqueueRefused):
 
 
 class PayloadRefused(EnqueueRefused):
-    """The payload doesn't fit the type's model, or is too large."""
+    """The payload doesn't fit the type's model, or can't be stored."""
+
+
+class PayloadTooLarge(PayloadRefused):
+    """The payload has more than JOBS_PAYLOAD_MAX_BYTES. Pass ids, not contents."""
 
 
 class KeyInUse(EnqueueRefused):

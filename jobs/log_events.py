@@ -102,3 +102,7 @@ def no_relay() -> None:
 
 def topology_refused(queue: str, reason: str) -> None:
     log.error("topology.refused", queue=queue, reason=reason)
+
+
+def part_failed(part: str, error: BaseException) -> None:
+    log.error("part.failed", part=part, exc_info=(type(error), error, error.__traceback__))

@@ -6,19 +6,20 @@ from typing import Any
 from django.conf import settings
 from pydantic import BaseModel
 
-from jobs.errors import PayloadRefused
+from jobs.errors import PayloadRefused, PayloadTooLarge
 
 
 def as_json(payload: BaseModel) -> dict[str, Any]:
     """
     Return the payload as plain JSON values, small enough for the broker.
 
-    :raises PayloadRefused: over JOBS_PAYLOAD_MAX_BYTES, or with a NUL character in a text.
+    :raises PayloadTooLarge: over JOBS_PAYLOAD_MAX_BYTES.
+    :raises PayloadRefused: with a NUL character in a text.
     """
     text = payload.model_dump_json()
     size = len(text.encode())
     if size > settings.JOBS_PAYLOAD_MAX_BYTES:
-        raise PayloadRefused(
+        raise PayloadTooLarge(
             f"payload: {size} bytes; at most {settings.JOBS_PAYLOAD_MAX_BYTES} fit. "
             "Pass ids, not contents."
         )

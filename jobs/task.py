@@ -103,7 +103,7 @@ class JobTask(Task):  # type: ignore[type-arg]
             raise retry
         return retry
 
-    def delay(self, *args: Any, **kwargs: Any) -> Job:
+    def delay(self, *args: Any, **kwargs: Any) -> Job:  # type: ignore[override]
         return self.apply_async(args, kwargs)
 
     def apply_async(  # type: ignore[override]

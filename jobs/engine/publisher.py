@@ -177,9 +177,8 @@ class MemoryPublisher:
         return {}
 
     def ready_messages(self, queue: str) -> int | None:
-        return int(
-            self._connection.default_channel.queue_declare(queue, passive=True).message_count
-        )
+        channel: Any = self._connection.default_channel
+        return int(channel.queue_declare(queue, passive=True).message_count)
 
     def close(self) -> None:
         self._connection.release()

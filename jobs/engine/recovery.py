@@ -14,7 +14,7 @@ from jobs.engine import lifecycle, message
 from jobs.engine.publisher import Publisher
 from jobs.errors import JobExpired, LossesSpent, MoveRefused, NeverClaimed
 from jobs.models import Job
-from jobs.states import JobState, Outcome
+from jobs.states import IN_FLIGHT, JobState, Outcome
 
 #: Copies sent to one lane in one sweep: a wiped broker is refilled at a bounded rate.
 COPIES_PER_SWEEP = 100
@@ -97,6 +97,25 @@ def put_back_silent() -> int:
     return sum(_survives_refusal(job, _put_back_or_fail) for job in silent[:1000])
 
 
+def put_back_held() -> int:
+    """
+    Return every job in flight to `waiting`: for a start that knows no other process is at work.
+
+    What ran counts a loss, for its process ended without a word; what was queued was in its memory.
+    """
+    held = list(Job.objects.filter(state__in=IN_FLIGHT))
+    count = sum(_survives_refusal(job, _put_back_held) for job in held)
+    if count:
+        log_events.recovered(count, 0, 0)
+    return count
+
+
+def hand_over_running() -> int:
+    """Return every running job to `waiting`, no attempt spent: for the end of the only worker."""
+    running = list(Job.objects.filter(state=JobState.RUNNING))
+    return sum(_survives_refusal(job, _hand_over) for job in running)
+
+
 def fail_expired() -> int:
     """Fail jobs that waited for their slot past `expires_at`."""
     expired = Job.objects.filter(
@@ -114,6 +133,17 @@ def _put_back_or_fail(job: Job) -> None:
         lifecycle.put_back(job, "its lease is over", outcome=Outcome.LOST)
     else:
         lifecycle.fail(job, LossesSpent(f"Its process died {job.losses + 1} times."), ran=False)
+
+
+def _put_back_held(job: Job) -> None:
+    if job.state == JobState.RUNNING:
+        _put_back_or_fail(job)
+    else:
+        lifecycle.put_back(job, "its message was in the memory of a process that ended")
+
+
+def _hand_over(job: Job) -> None:
+    lifecycle.put_back(job, "its process stops", outcome=Outcome.HANDED_OVER)
 
 
 def _fail_expired(job: Job) -> None:

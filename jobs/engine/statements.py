@@ -74,9 +74,18 @@ def take(limits: dict[str, int], default_limit: int, batch: int) -> str:
         WITH RECURSIVE {picked}
         UPDATE {TABLE} SET state = 'queued', dispatch = dispatch + 1, queued_at = {now()},
                            copies = 0, copied_at = NULL
-         WHERE id IN (SELECT id FROM due ORDER BY busy + turn, run_at, id LIMIT {batch})
-           AND {dues}
+         WHERE {_among("SELECT id FROM due ORDER BY busy + turn, run_at, id LIMIT " + str(batch))}
      RETURNING {TAKEN_COLUMNS}"""
+
+
+def _among(ids: str) -> str:
+    """
+    Return the condition that finds the picked rows by their primary key.
+
+    It says nothing of the state: the rows are locked (SQLite: nobody else writes). Named again,
+    the state sends a planner without statistics through every due job (measured: 13 s for 13 ms).
+    """
+    return f"id = ANY(ARRAY({ids}))" if is_postgres() else f"id IN ({ids})"
 
 
 def _limit_case(limits: dict[str, int], default_limit: int) -> str:

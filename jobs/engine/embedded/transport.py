@@ -1,0 +1,57 @@
+"""Queues in the memory of this process that dead-letter what is rejected, as RabbitMQ does."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from kombu.transport import TRANSPORT_ALIASES, memory
+from kombu.transport.virtual import Message
+
+
+class Channel(memory.Channel):
+    """kombu's own drops a rejected message and forgets to mark one that comes again."""
+
+    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        message = self.qos.get(delivery_tag)
+        if requeue:
+            message.delivery_info["redelivered"] = True
+        else:
+            self._dead_letter(message)
+        super().basic_reject(delivery_tag, requeue=requeue)
+
+    def _dead_letter(self, message: Message) -> None:
+        """Put the message, body and headers untouched, where the dead-letter exchange leads."""
+        origin = message.delivery_info
+        queue = settings.JOBS_DEAD_LETTER_QUEUE
+        if origin["exchange"] == queue.exchange.name:
+            return  # It was dead already, and that queue has no dead-letter exchange.
+        copy = message.serializable()
+        copy["headers"]["x-death"] = [_death(origin)]
+        copy["properties"] = {
+            **copy["properties"],
+            "delivery_tag": self._next_delivery_tag(),
+            "delivery_info": {**origin, "exchange": queue.exchange.name, "redelivered": False},
+        }
+        for name in self._lookup(queue.exchange.name, origin["routing_key"]):
+            self._put(name, copy)
+
+
+class Transport(memory.Transport):
+    Channel = Channel
+
+
+def use_dead_lettering_queues() -> None:
+    """Make `memory://` mean this transport; call it before the first connection is opened."""
+    TRANSPORT_ALIASES["memory"] = f"{Transport.__module__}:{Transport.__qualname__}"
+
+
+def _death(origin: dict[str, Any]) -> dict[str, Any]:
+    """Return what RabbitMQ says of a death; our lanes bind by the first word of the routing key."""
+    return {
+        "queue": origin["routing_key"].partition(".")[0],
+        "reason": "rejected",
+        "exchange": origin["exchange"],
+        "routing-keys": [origin["routing_key"]],
+        "count": 1,
+        "time": datetime.now(UTC).isoformat(),
+    }
