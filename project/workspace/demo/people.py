@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from project.workspace.demo.words import HOME, OUTDOOR, Product
+
 
 @dataclass(frozen=True)
 class DemoPerson:
@@ -17,6 +19,7 @@ class DemoTenant:
     sku_prefix: str
     people: tuple[DemoPerson, ...]
     projects: tuple[str, ...]
+    products: tuple[Product, ...]
 
 
 #: Signs in to the admin, and is an admin of every tenant, so that there is something to switch.
@@ -39,6 +42,7 @@ TENANTS = (
             "Kids' adventures",
             "Last season, marked down",
         ),
+        products=OUTDOOR,
     ),
     DemoTenant(
         slug="bramble-finch",
@@ -55,5 +59,6 @@ TENANTS = (
             "Garden",
             "Workshop",
         ),
+        products=HOME,
     ),
 )

@@ -1,7 +1,9 @@
 """The words that a shop's items are made of."""
 
 #: Code in the SKU, usual price, product, what its description says, tags.
-PRODUCTS = (
+Product = tuple[str, int, str, str, tuple[str, ...]]
+
+OUTDOOR: tuple[Product, ...] = (
     ("TNT", 289, "two-person tent", "Freestanding, up in six minutes", ("camp", "shelter")),
     ("SLB", 219, "down sleeping bag", "Comfort -4 °C, limit -11 °C", ("camp", "sleep")),
     ("BPK", 139, "hiking backpack", "45 l, with a rain cover in the base pocket", ("hike",)),
@@ -10,6 +12,8 @@ PRODUCTS = (
     ("SCK", 19, "hiking socks", "Padded at heel and toe; sold in pairs", ("wear", "hike")),
     ("LMP", 49, "head lamp", "400 lumen, red light, USB-C", ("light", "electric")),
     ("BTL", 34, "vacuum bottle", "Keeps tea hot for 18 hours", ("kitchen", "hike")),
+)
+HOME: tuple[Product, ...] = (
     ("MUG", 12, "enamel mug", "350 ml, chips with dignity", ("kitchen", "gift")),
     ("KNF", 79, "chef's knife", "20 cm blade, full tang, wash by hand", ("kitchen", "steel")),
     ("BRD", 45, "bread board", "End grain, oiled, with a juice groove", ("kitchen", "wood")),
@@ -21,7 +25,7 @@ PRODUCTS = (
 )
 FINISHES = (
     "Classic", "Ultralight", "Recycled", "Heavy-duty", "Compact", "Heritage", "All-season",
-    "Everyday", "Expedition", "Pocket", "Signature", "Hand-finished",
+    "Everyday", "Limited", "Slim", "Signature", "Hand-finished",
 )  # fmt: skip
 COLOURS = (
     "moss green", "slate", "rust", "off-white", "midnight blue", "mustard", "charcoal", "natural",
