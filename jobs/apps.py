@@ -16,6 +16,7 @@ class JobsConfig(AppConfig):
         for module in settings.JOBS_EXTRA_TASK_MODULES:
             import_module(module)
         # A module level import would need the models before they are loaded.
-        from jobs.engine import stopping
+        from jobs.engine import relay_watch, stopping
 
         worker_process_init.connect(stopping.listen, dispatch_uid="jobs.stopping")
+        worker_process_init.connect(relay_watch.watch, dispatch_uid="jobs.relay_watch")

@@ -80,6 +80,12 @@ class Job(models.Model):
                 condition=Q(state__in=IN_FLIGHT),
                 name="jobs_in_flight_by_partition",
             ),
+            # Recovery: jobs that expired before their turn came.
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(state__in=DUE, expires_at__isnull=False),
+                name="jobs_due_by_expiry",
+            ),
             # The API's and the admin's list of one tenant, newest first.
             models.Index(fields=["tenant_id", "id"], name="jobs_by_tenant"),
         ]

@@ -74,7 +74,7 @@ def enqueue_many(
 
 def cancel_job(*, job_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None) -> Job:
     """
-    Cancel a live job at once; a running attempt learns it at its next heartbeat, progress or settle.
+    Cancel a live job at once; its running attempt learns it at its heartbeat, fence or settle.
 
     :raises UnknownJob: if there is none, or it belongs to another tenant.
     :raises NotLive: if it has settled.

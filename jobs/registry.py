@@ -35,7 +35,10 @@ class JobType:
         """The first half of a partition: the type, where it has a limit of its own, or the lane."""
         return self.name if self.max_in_flight else self.queue
 
-    def partition_of(self, tenant_id: uuid.UUID, payload: BaseModel) -> str:
+    def partition_of(self, tenant_id: uuid.UUID, payload: BaseModel | None) -> str:
+        """Return the partition; of a payload that can't be read, the tenant's own."""
+        if payload is None:
+            return f"{self.pool}/{tenant_id}"
         share = self.partition(tenant_id, payload) if self.partition else str(tenant_id)
         return f"{self.pool}/{share}"
 

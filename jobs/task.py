@@ -48,12 +48,12 @@ class JobTask(Task):  # type: ignore[type-arg]
     job_type: JobType
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """Run one delivery, or hand its job over when the worker is told to stop."""
+        """Run one delivery; let go of its job when the worker stops or the lease is lost."""
         try:
-            with stopping.interruptible():
+            with stopping.interruptible(str(self.request.id)):
                 self._attempt(args, kwargs)
-        except stopping.WorkerStops:
-            self._hand_over()
+        except stopping.Interrupted:
+            self._let_go()
 
     def _attempt(self, args: Any, kwargs: dict[str, Any]) -> None:
         """Claim the job, run it, and settle an ordinary failure before Celery hears of it."""
@@ -70,7 +70,7 @@ class JobTask(Task):  # type: ignore[type-arg]
             except Exception as error:
                 self._fail(job, error)
 
-    def retry(  # type: ignore[override]
+    def retry(
         self,
         args: Any = None,
         kwargs: Any = None,
@@ -149,16 +149,23 @@ class JobTask(Task):  # type: ignore[type-arg]
         patiently("settle", lambda: lifecycle.fail(job, error), until=_wait_limit(self))
         raise error
 
-    def _hand_over(self) -> NoReturn:
-        """The worker was told to stop: another goes on, and no attempt is spent."""
+    def _let_go(self) -> NoReturn:
+        """
+        Hand the job over if it is still this attempt's, and spend none; otherwise stand down.
+
+        The ledger is asked afresh: the signal may have come before the claim was known, or after
+        the settle.
+        """
         transaction.get_connection().close()  # The signal may have cut a statement in two.
         message = self._message({})
         job = Job.objects.filter(pk=message.id, dispatch=message.dispatch or 0).first()
+        known = self.request.get("job")
+        if job and job.state == JobState.QUEUED:
+            raise Reject("interrupted before it was claimed", requeue=True)
         mine = job and job.state == JobState.RUNNING and job.worker == self.request.hostname
-        if not job or not mine:
-            raise Reject("the worker stops", requeue=True)  # Not claimed yet, or settled just now.
-        # Losing the race means that it was cancelled: MoveRefused is acknowledged like the rest.
-        lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
+        if job and mine and (known is None or known.attempt == job.attempt):
+            # Losing the race means that it was cancelled: MoveRefused is acknowledged too.
+            lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
         raise Ignore
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from jobs import log_events, registry
 from jobs.engine import lifecycle
-from jobs.errors import JobExpired, LossesSpent, NotThisTime
+from jobs.errors import JobExpired, LossesSpent, NotThisTime, PayloadRefused
 from jobs.models import Job
 from jobs.states import JobState
 
@@ -82,7 +82,10 @@ def _store_foreign(message: Message) -> None:
     """Give a message of another program its row: dispatch 0, as if it had been handed over."""
     job_type = registry.get_type(message.type)
     tenant = uuid.UUID(message.tenant_id) if message.tenant_id else uuid.UUID(int=0)
-    payload = job_type.read(message.payload)
+    try:
+        payload = job_type.read(message.payload)
+    except PayloadRefused:
+        payload = None  # It gets its row all the same, and fails when it runs.
     row = Job(
         id=message.id,
         type=message.type,

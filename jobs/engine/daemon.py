@@ -4,10 +4,12 @@ import os
 import socket
 import threading
 import time
+from datetime import timedelta
 
 import psycopg
 from django.conf import settings
 from django.db import Error, connection
+from django.db.models import Q
 from django.utils import timezone
 
 from jobs import log_events
@@ -47,6 +49,7 @@ class RelayDaemon:
             except (Error, psycopg.Error) as error:
                 self._wait_for("database", error)
                 self._forget_connections()
+        self._sign_off()
         self._forget_connections()
         self._publisher.close()
 
@@ -66,6 +69,14 @@ class RelayDaemon:
         now = timezone.now()
         Process.objects.update_or_create(name=self.name, defaults={"kind": "relay", "seen_at": now})
         self._next_sign = time.monotonic() + SIGN_OF_LIFE_SECONDS
+
+    def _sign_off(self) -> None:
+        """Leave no sign of life behind: of this relay, or of one that was killed long ago."""
+        long_silent = timezone.now() - timedelta(days=1)
+        try:
+            Process.objects.filter(Q(name=self.name) | Q(seen_at__lt=long_silent)).delete()
+        except Error as error:
+            log_events.relay_waits("database", error, 0)
 
     def _recover(self) -> None:
         if time.monotonic() >= self._next_sweep:

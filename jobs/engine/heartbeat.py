@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from jobs import log_events
-from jobs.engine import lifecycle
+from jobs.engine import lifecycle, stopping
 from jobs.models import Job
 
 
@@ -61,6 +61,7 @@ class Heartbeat:
         if not alive:
             log_events.heartbeat_refused(job)
             self._due.pop(name, None)
+            stopping.refuse(job)
         elif name in self._due:
             self._due[name] = (time.monotonic() + settings.JOBS_HEARTBEAT_SECONDS, job)
 

@@ -23,6 +23,13 @@ CONTENT: dict[str, Any] = {
 class Publisher(Protocol):
     """What the relay needs of a broker."""
 
+    def connect(self) -> None:
+        """
+        Make sure of a connection: nothing is taken from the ledger for a broker that is away.
+
+        :raises Unconfirmed: when the broker can't be reached; its list is empty.
+        """
+
     def send(self, messages: Sequence[Message]) -> dict[str, str]:
         """
         Publish, wait for the broker's word, and return `{id: reason}` of what it did not take.
@@ -69,6 +76,13 @@ class AmqpPublisher:
         self._open: dict[int, str] = {}
         self._faults: dict[str, str] = {}
 
+    def connect(self) -> None:
+        try:
+            self._connect()
+        except (OSError, amqp.AMQPError, OperationalError) as error:
+            self.close()
+            raise Unconfirmed(error, []) from error
+
     def send(self, messages: Sequence[Message]) -> dict[str, str]:
         sent = 0
         self._open, self._faults = {}, {}
@@ -87,8 +101,8 @@ class AmqpPublisher:
         return self._faults
 
     def ready_messages(self, queue: str) -> int | None:
+        self.connect()
         try:
-            self._connect()
             channel = self._channel.connection.channel()
             try:
                 return int(channel.queue_declare(queue, passive=True).message_count)
@@ -162,10 +176,20 @@ class MemoryPublisher:
     def __init__(self, app: Celery) -> None:
         self._connection: Connection = app.connection_for_write()
         declare_topology(self._connection)
-        self._producer = Producer(self._connection.default_channel)
+        self._channel: Any = self._connection.default_channel
+        self._producer = Producer(self._channel)
+
+    def connect(self) -> None:
+        return  # Memory is never away.
 
     def send(self, messages: Sequence[Message]) -> dict[str, str]:
+        faults = {}
         for message in messages:
+            if not self._channel._lookup(
+                settings.CELERY_TASK_DEFAULT_EXCHANGE, message.routing_key
+            ):
+                faults[message.id] = "unroutable: no queue"  # It would vanish.
+                continue
             self._producer.publish(
                 message.body,
                 exchange=settings.CELERY_TASK_DEFAULT_EXCHANGE,
@@ -174,11 +198,10 @@ class MemoryPublisher:
                 correlation_id=message.id,
                 **CONTENT,
             )
-        return {}
+        return faults
 
     def ready_messages(self, queue: str) -> int | None:
-        channel: Any = self._connection.default_channel
-        return int(channel.queue_declare(queue, passive=True).message_count)
+        return int(self._channel.queue_declare(queue, passive=True).message_count)
 
     def close(self) -> None:
         self._connection.release()

@@ -31,6 +31,7 @@ def relay_due_jobs(publisher: Publisher) -> int:
     :raises Unconfirmed: when the broker is away; the jobs without a confirm are waiting again.
     """
     started = time.monotonic()
+    publisher.connect()
     messages = [
         message.from_taken(row) for row in lifecycle.take_due(settings.JOBS_RELAY_BATCH_JOBS)
     ]
