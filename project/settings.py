@@ -1,4 +1,4 @@
-"""Every setting of the product, one section per concern; `docs/settings.md` explains the variables."""
+"""Every setting of the product, one section per concern; `docs/settings.md` explains them."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ from project import env, topology
 from project.logs import configure_logging
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
+#: What this installation writes: the embedded database, its files, private servers.
+VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
 # --- Safety -------------------------------------------------------------------------------------
 
@@ -100,6 +101,7 @@ DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'off
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["CONN_MAX_AGE"] = 0
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",  # A deferred one fails when it comes to write.
@@ -171,6 +173,11 @@ JOBS_EXTRA_TASK_MODULES = env.names("JOBS_EXTRA_TASK_MODULES")
 #: Jobs of one partition (a tenant, unless the type says otherwise) that are queued or running.
 JOBS_LANE_IN_FLIGHT_MAX = {"exports": env.number("EXPORTS_IN_FLIGHT_MAX", 4, least=1)}
 JOBS_IN_FLIGHT_MAX = env.number("JOBS_IN_FLIGHT_MAX", 100, least=1)
+
+# --- The embedded profile: `manage.py up` -------------------------------------------------------
+
+JOBS_LOCK_FILE = VAR_DIR / "up.lock"  #: Held by the one process that may be up.
+JOBS_UP_PAGES = {"Admin": "admin:index", "Sign in": LOGIN_URL, "API": "/api/v1/docs"}
 
 # --- Exports ------------------------------------------------------------------------------------
 

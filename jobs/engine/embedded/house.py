@@ -1,4 +1,4 @@
-"""Runs the parts of the embedded profile together, from the first look at the ledger to the last."""
+"""Runs the parts of the embedded profile together, and stops them in order."""
 
 import threading
 import time

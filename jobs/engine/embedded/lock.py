@@ -26,8 +26,9 @@ def only_one(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
+            holder = file.read().strip() or "?"
             raise AlreadyUp(
-                f"Process {file.read().strip() or '?'} is up already and holds {path}; stop it first."
+                f"Process {holder} is up already and holds {path}; stop it first."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -83,7 +83,7 @@ class Worker(Part):
 
     def __init__(self, app: Celery, threads: int, on_end: Callable[[Part], None]) -> None:
         super().__init__("worker", on_end)
-        state.should_stop = None
+        _tell_worker(None)
         self._controller: Any = WorkController(
             app=app,
             hostname=f"embedded@{socket.gethostname()}",
@@ -100,7 +100,12 @@ class Worker(Part):
 
     def stop(self) -> None:
         """Take no more messages; the thread ends with the last running job."""
-        state.should_stop = 0
+        _tell_worker(0)
+
+
+def _tell_worker(exit_code: int | None) -> None:
+    """Celery's worker looks at this at every turn of its loop; None lets it go on."""
+    state.should_stop = exit_code  # type: ignore[assignment]
 
 
 class Scheduler(Part):

@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from celery import current_app
+from celery._state import get_current_app
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
@@ -35,9 +35,9 @@ class Command(BaseCommand):
 
     def _live(self, port: int, threads: int) -> None:
         try:
-            house = House(current_app._get_current_object(), port=port, threads=threads)
+            house = House(get_current_app(), port=port, threads=threads)
         except OSError as error:
-            raise CommandError(f"Port {port} of 127.0.0.1 can't be used: {error.strerror}.") from None
+            raise CommandError(f"Port {port} can't be used: {error.strerror}.") from None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: house.ask_to_stop())
         house.start()
@@ -65,7 +65,7 @@ class Command(BaseCommand):
 
 
 def refuse_other_profiles() -> None:
-    """With PostgreSQL or RabbitMQ other processes are at work, whose jobs a start would put back."""
+    """With servers other processes may be at work, and a start would put their jobs back."""
     if settings.PROFILE != "embedded":
         raise CommandError(
             "CELERY_BROKER_URL names RabbitMQ: start web, relay and worker instead (Procfile)."
