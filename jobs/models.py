@@ -2,6 +2,7 @@
 
 import uuid
 from contextlib import AbstractContextManager
+from datetime import timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -183,12 +184,20 @@ class IdempotentRequest(models.Model):
         return self.key
 
 
+class ProcessQuerySet(models.QuerySet["Process"]):
+    def living(self, kind: str, *, within: timedelta = timedelta(seconds=30)) -> "ProcessQuerySet":
+        """Return the daemons of one kind that have shown a sign of life lately."""
+        return self.filter(kind=kind, seen_at__gte=Now() - within)
+
+
 class Process(models.Model):
     """A daemon that has shown a sign of life, and when."""
 
     name = models.CharField(max_length=200, primary_key=True)
     kind = models.CharField(max_length=20)
     seen_at = models.DateTimeField()
+
+    objects = ProcessQuerySet.as_manager()
 
     class Meta:
         default_permissions = ()

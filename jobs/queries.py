@@ -7,7 +7,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 
 from jobs.errors import UnknownJob
-from jobs.models import Job, Process
+from jobs.models import Job
 from jobs.states import DUE, JobState
 
 
@@ -63,7 +63,3 @@ def relay_lag() -> timedelta:
     oldest = Job.objects.filter(state__in=DUE, run_at__lte=now).aggregate(Min("run_at"))
     return now - (oldest["run_at__min"] or now)
 
-
-def living(kind: str, *, within: timedelta = timedelta(seconds=30)) -> list[Process]:
-    """Return the daemons of one kind that have shown a sign of life lately."""
-    return list(Process.objects.filter(kind=kind, seen_at__gte=timezone.now() - within))

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db import Error, connection
 
-from jobs import log_events, queries
+from jobs import log_events
+from jobs.models import Process
 
 #: The first look leaves a system that starts the time to do so.
 LOOK_EVERY_SECONDS = 60
@@ -21,7 +22,7 @@ def _look_for_ever() -> None:
     while True:
         time.sleep(LOOK_EVERY_SECONDS)
         try:
-            if not queries.living("relay"):
+            if not Process.objects.living("relay").exists():
                 log_events.no_relay()
         except Error:
             pass  # The database is away: whoever needs it says so.
