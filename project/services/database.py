@@ -30,6 +30,11 @@ class DatabaseServer:
         self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), source))
         return self.url(name)
 
+    def has_database(self, name: str) -> bool:
+        with psycopg.connect(self.url()) as connection:
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            return found.fetchone() is not None
+
     def drop_database(self, name: str) -> None:
         """Drop a database, cutting whoever is still connected. Idempotent."""
         self.execute(

@@ -20,7 +20,7 @@ def free_port() -> int:
     candidates = list(range(15_000, _first_ephemeral()))
     random.shuffle(candidates)
     for port in candidates:
-        if port not in _given and _is_free(port):
+        if port not in _given and is_free(port):
             _given.add(port)
             return port
     raise OSError(f"No port of {LOOPBACK} below {_first_ephemeral()} is free.")
@@ -33,7 +33,8 @@ def listens(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on a port of the loopback interface."""
     with closing(socket.socket()) as probe:
         try:
             probe.bind((LOOPBACK, port))

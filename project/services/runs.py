@@ -16,7 +16,8 @@ from project.services.child import Child
 from project.services.identity import Identity, end_all
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-RUNS = CHECKOUT / "var" / "services"
+VAR = Path(os.environ.get("VAR_DIR") or CHECKOUT / "var").resolve()
+RUNS = VAR / "services"
 OWNER = "owner"  #: Holds the identity of the process that opened the run.
 KEEP = "keep"  #: Marks a run whose data outlives it.
 

@@ -20,6 +20,7 @@ def set_for_this_process(*, database_url: str, directory: Path) -> None:
         "DJANGO_SETTINGS_MODULE": "project.settings",
         "SECRET_KEY": SECRET_KEY,
         "DEBUG": "true",  # Static files come from the source: nothing is collected.
+        "VAR_DIR": str(directory),
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": "memory://",
         "EXPORTS_STORAGE_URL": f"file://{directory / 'exports'}",
@@ -29,9 +30,14 @@ def set_for_this_process(*, database_url: str, directory: Path) -> None:
 
 
 def for_processes(
-    *, database_url: str, broker_url: str, directory: Path, extra: Mapping[str, str]
+    *, database_url: str, broker_url: str, shared: Path, directory: Path, extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment of real processes: as in production, but without TLS."""
+    """
+    Return the environment of real processes: as in production, but without TLS.
+
+    `shared` holds the static files that are collected once per run; the files and mails of one
+    system lie in its `directory`.
+    """
     inherited = {name: value for name, value in os.environ.items() if name in KEPT}
     return {
         **inherited,
@@ -41,6 +47,7 @@ def for_processes(
         "SECRET_KEY": SECRET_KEY,
         "DEBUG": "false",
         "HTTPS_ONLY": "false",
+        "VAR_DIR": str(shared),
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": broker_url,
         "EXPORTS_STORAGE_URL": f"file://{directory / 'exports'}",

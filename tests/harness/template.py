@@ -25,6 +25,7 @@ def make_template(servers: Servers) -> Template:
     env = environment.for_processes(
         database_url=servers.start_postgres().create_database(name),
         broker_url="memory://",
+        shared=servers.directory,
         directory=servers.directory,
         extra={"LOG_LEVEL": "WARNING"},
     )
