@@ -115,7 +115,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 #: "embedded": queues in the memory of one process (`manage.py up`). "services": RabbitMQ.
 CELERY_BROKER_URL = env.url(
     "CELERY_BROKER_URL",
-    "memory://",
+    "memory://localhost/",
     schemes=("amqp", "amqps", "memory"),
     example="amqp://user:password@127.0.0.1:5672//",
 )

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,8 @@ def from_taken(row: Sequence[Any]) -> Message:
     job_id, job_type, queue, payload, tenant, user, created, dispatch, failures = row
     if not isinstance(payload, str):
         payload = json.dumps(payload)
+    if isinstance(job_id, str):  # SQLite keeps UUIDs as text without dashes.
+        job_id, tenant, user = uuid.UUID(job_id), uuid.UUID(tenant), user and uuid.UUID(user)
     return _message(
         str(job_id), job_type, queue, payload, tenant, user, _iso(created), dispatch, failures
     )

@@ -128,16 +128,16 @@ def fail_hopeless(jobs: Iterable[Job]) -> int:
     return sum(_survives_refusal(job, _fail_unclaimed) for job in jobs)
 
 
-def _put_back_or_fail(job: Job) -> None:
+def _put_back_or_fail(job: Job, why: str = "its lease is over") -> None:
     if job.losses < settings.JOBS_LOSSES_MAX:
-        lifecycle.put_back(job, "its lease is over", outcome=Outcome.LOST)
+        lifecycle.put_back(job, why, outcome=Outcome.LOST)
     else:
         lifecycle.fail(job, LossesSpent(f"Its process died {job.losses + 1} times."), ran=False)
 
 
 def _put_back_held(job: Job) -> None:
     if job.state == JobState.RUNNING:
-        _put_back_or_fail(job)
+        _put_back_or_fail(job, "its process ended")
     else:
         lifecycle.put_back(job, "its message was in the memory of a process that ended")
 
