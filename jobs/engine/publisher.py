@@ -13,6 +13,9 @@ from jobs import log_events
 from jobs.engine.message import Message
 from jobs.errors import BrokerUnreachable
 
+#: What py-amqp and kombu raise when the broker is away, silent or refuses us.
+BROKER_FAULTS = (OSError, amqp.AMQPError, OperationalError)
+
 CONTENT: dict[str, Any] = {
     "content_type": "application/json",
     "content_encoding": "utf-8",
@@ -79,7 +82,7 @@ class AmqpPublisher:
     def connect(self) -> None:
         try:
             self._connect()
-        except (OSError, amqp.AMQPError, OperationalError) as error:
+        except BROKER_FAULTS as error:
             self.close()
             raise Unconfirmed(error, []) from error
 
@@ -93,7 +96,7 @@ class AmqpPublisher:
                 sent += 1
             while self._open:
                 self._channel.connection.drain_events(timeout=settings.JOBS_BROKER_TIMEOUT_SECONDS)
-        except (OSError, amqp.AMQPError, OperationalError) as error:
+        except BROKER_FAULTS as error:
             # One that failed while it was written is open as well as not sent: a set.
             ids = list({*self._open.values(), *(message.id for message in messages[sent:])})
             self.close()
@@ -111,7 +114,7 @@ class AmqpPublisher:
             finally:
                 if channel.is_open:
                     channel.close()
-        except (OSError, amqp.AMQPError, OperationalError) as error:
+        except BROKER_FAULTS as error:
             self.close()
             raise Unconfirmed(error, []) from error
 
