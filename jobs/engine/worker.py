@@ -1,5 +1,6 @@
 """What the engine changes in a Celery worker, through Celery's documented extension points."""
 
+from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer import Consumer
@@ -27,11 +28,32 @@ class JobRequest(Request):
 
 
 class JobConsumer(Consumer):
-    """Consumes the lanes, without the 28 queues of Celery's delayed delivery: none is used."""
+    """Consumes the lanes; rejects what it can't read, where Celery's own loses it or dies."""
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[valid-type, misc]
+        # Without the 28 queues of Celery's delayed delivery: nothing is delayed in the broker.
         default_steps = [
             step
             for step in Consumer.Blueprint.default_steps
             if step != f"{DelayedDelivery.__module__}:{DelayedDelivery.__name__}"
         ]
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Reject it, so that it is dead-lettered; Celery acknowledges it."""
+        self.on_invalid_task(None, message, exc)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Return Celery's handler, kept from ending the worker for a body of another shape."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def survive(message: Any) -> None:
+            try:
+                handle(message)
+            except (*self.connection_errors, *self.channel_errors):
+                raise
+            except Exception as error:
+                if message.acknowledged:
+                    raise
+                self.on_invalid_task(None, message, error)
+
+        return survive

@@ -63,11 +63,11 @@ class House:
         """
         for part in (*self._others, self._worker):
             part.stop()
-        _join(self._others, PART_STOPS_SECONDS)
         _join([self._worker], settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT)
         if self._worker.is_alive():
             _hand_over()
             _join([self._worker], NOTICE_SECONDS)
+        _join(self._others, PART_STOPS_SECONDS)
         return not self._worker.is_alive()
 
     def _ended(self, part: Part) -> None:
