@@ -168,6 +168,8 @@ JOBS_STALL_AFTER_SECONDS = env.number("JOBS_STALL_AFTER_SECONDS", 30, least=1)
 JOBS_COPY_INTERVAL_SECONDS = env.number("JOBS_COPY_INTERVAL_SECONDS", 900, least=1)
 JOBS_BROKER_TIMEOUT_SECONDS = env.number("JOBS_BROKER_TIMEOUT_SECONDS", 10, least=1)
 JOBS_DEAD_LETTER_QUEUE = topology.DEAD_LETTERS
+#: Whose `name` the admin shows for a job's tenant; the engine itself knows the id alone.
+JOBS_TENANT_MODEL = "accounts.Tenant"
 #: Modules with job types outside the installed apps' `tasks` modules.
 JOBS_EXTRA_TASK_MODULES = env.names("JOBS_EXTRA_TASK_MODULES")
 #: Jobs of one partition (a tenant, unless the type says otherwise) that are queued or running.
