@@ -1,6 +1,8 @@
 """Checks what is stored as a payload: JSON, small, without what PostgreSQL refuses."""
 
 import json
+import math
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +16,7 @@ def as_json(payload: BaseModel) -> dict[str, Any]:
     Return the payload as plain JSON values, small enough for the broker.
 
     :raises PayloadTooLarge: over JOBS_PAYLOAD_MAX_BYTES.
-    :raises PayloadRefused: with a NUL character in a text.
+    :raises PayloadRefused: with a NUL character in a text, or a number that JSON doesn't have.
     """
     text = payload.model_dump_json()
     size = len(text.encode())
@@ -23,27 +25,42 @@ def as_json(payload: BaseModel) -> dict[str, Any]:
             f"payload: {size} bytes; at most {settings.JOBS_PAYLOAD_MAX_BYTES} fit. "
             "Pass ids, not contents."
         )
-    values: dict[str, Any] = json.loads(text)
     if "\\u0000" in text:
-        field = _field_with_nul(values) or "payload"
-        raise PayloadRefused(f"{field}: holds a NUL character, which PostgreSQL can't store.")
+        _refuse(payload, _has_nul, "a NUL character, which PostgreSQL can't store")
+    if "null" in text:  # What pydantic makes of NaN: the worker would get None in its place.
+        _refuse(payload, _is_no_number, "a number that JSON doesn't have")
+    values: dict[str, Any] = json.loads(text)
     return values
 
 
-def _field_with_nul(value: Any, path: str = "") -> str | None:
-    if isinstance(value, str):
-        return path if "\0" in value else None
-    pairs = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for name, item in pairs:
-        if "\0" in str(name):
-            return path or "payload"
-        found = _field_with_nul(item, f"{path}.{name}" if path else str(name))
-        if found:
+def _refuse(payload: BaseModel, is_bad: Callable[[Any], bool], what: str) -> None:
+    field = _find(payload.model_dump(), is_bad)
+    if field is not None:
+        raise PayloadRefused(f"{field or 'payload'}: holds {what}.")
+
+
+def _has_nul(value: Any) -> bool:
+    return isinstance(value, str) and "\0" in value
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _find(value: Any, is_bad: Callable[[Any], bool], path: str = "") -> str | None:
+    """Return the path of the first bad value, or of what holds a bad key; None if there is none."""
+    if is_bad(value):
+        return path
+    for name, item in _members(value):
+        if is_bad(name):
+            return path
+        found = _find(item, is_bad, f"{path}.{name}" if path else str(name))
+        if found is not None:
             return found
     return None
+
+
+def _members(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list | tuple | set | frozenset) else ()
