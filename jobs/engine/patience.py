@@ -6,11 +6,14 @@ from typing import TypeVar
 
 from celery.exceptions import Reject
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from jobs import log_events
 
 T = TypeVar("T")
+
+#: A server that has become a read-only standby, in a failover, answers with an internal error.
+AWAY = (OperationalError, InterfaceError, InternalError)
 
 #: PostgreSQL's restart takes seconds, its failover half a minute; then every worker asks at once.
 LONGEST_PAUSE_SECONDS = 5.0
@@ -27,17 +30,16 @@ def patiently(what: str, action: Callable[[], T], *, until: float | None = None)
     """
     deadline = time.monotonic() + settings.JOBS_DATABASE_WAIT_SECONDS
     deadline = min(deadline, until or deadline)
-    pause = (
-        0.0  # The first failure is often a connection that a restart has cut: try again at once.
-    )
+    # The first failure is often a connection that a restart has cut: it costs no wait.
+    pause = 0.0
     while True:
         try:
             return action()
-        except (OperationalError, InterfaceError) as error:
+        except AWAY as error:
             if connection.in_atomic_block:
                 raise
             connection.close()
-            if time.monotonic() + pause > deadline:
+            if pause and time.monotonic() + pause > deadline:
                 raise Reject(error, requeue=True) from error
             log_events.database_away(what, error, pause)
         time.sleep(pause)
