@@ -1,0 +1,153 @@
+"""The embedded profile, as a real process: it loses nothing, and stops when told."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.embedded import Embedded
+from tests.harness.garbage import GARBAGE
+from tests.harness.variables import CHECKOUT
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Embedded:
+    return Embedded(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, prepared: Embedded) -> Iterator[Embedded]:
+    embedded = Embedded(tmp_path, like=prepared)
+    yield embedded
+    embedded.close()
+
+
+class TestUp:
+    def test_runs_what_other_processes_enqueue_each_once(self, embedded):
+        # Given more jobs that last than threads, and jobs that fail before they succeed
+        *lasting, failing = embedded.enqueue(
+            *(
+                ("tests.add_effect_fenced", {"label": f"lasts {n}", "seconds": 1})
+                for n in range(10)
+            ),
+            ("tests.add_effect", {"label": "fails", "failures": 2}),
+        )
+
+        # When the product starts, then all of it ends, with one effect each
+        embedded.up()
+        for job in (*lasting, failing):
+            embedded.wait_for_state(job, "succeeded")
+        assert [embedded.effects(f"lasts {n}") for n in range(10)] == [1] * 10
+        assert embedded.effects("fails") == 1
+        assert embedded.job(failing)["failures"] == 2
+
+    def test_refuses_to_be_up_twice(self, embedded):
+        first = embedded.up()
+        argv = [sys.executable, "manage.py", "up", "--port", "0"]
+        second = subprocess.run(
+            argv, env=embedded.env, cwd=CHECKOUT, capture_output=True, text=True, check=False
+        )
+        assert second.returncode != 0
+        assert f"Process {first.pid} is up already" in second.stderr
+        assert len(second.stderr.strip().splitlines()) == 1
+
+    @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+    def test_ends_with_0_when_it_is_told_to_stop(self, embedded, signum):
+        up = embedded.up()
+        up.send(signum)
+        up.wait_until_gone()
+        assert up.exit_code == 0
+
+
+class TestKilled:
+    def test_the_next_start_brings_back_what_was_running_and_what_was_queued(self, embedded):
+        # Given a process that dies with four jobs running and more in its memory
+        first = embedded.up(env={"JOBS_LEASE_SECONDS": "600"})
+        jobs = embedded.enqueue(
+            *(("tests.add_effect_fenced", {"label": f"job {n}", "seconds": 5}) for n in range(6))
+        )
+        embedded.wait_for_state(jobs[3], "running")
+        embedded.wait_for_state(jobs[5], "queued")
+        first.kill()
+
+        # When it starts again, then every job ends, once, without waiting for a lease
+        embedded.up()
+        settled = [embedded.wait_for_state(job, "succeeded") for job in jobs]
+        assert [embedded.effects(f"job {n}") for n in range(6)] == [1] * 6
+        assert settled[3]["losses"] == 1
+        assert settled[5]["losses"] == 0
+        assert {row["failures"] for row in settled} == {0}
+
+
+class TestStopped:
+    def test_what_does_not_end_in_time_is_handed_over_and_no_attempt_spent(self, embedded):
+        # Given a job that lasts longer than the process may take to stop
+        up = embedded.up(env={"WORKER_SOFT_SHUTDOWN_SECONDS": "1"})
+        [job] = embedded.enqueue(("tests.add_effect_fenced", {"label": "long", "seconds": 10}))
+        embedded.wait_for_state(job, "running")
+
+        # When it is told to stop, then it ends at once and the job waits
+        assert up.terminate() == 0
+        waiting = embedded.job(job)
+        assert (waiting["state"], waiting["failures"], waiting["losses"]) == ("waiting", 0, 0)
+
+        # When it starts again, then the job ends, with one effect
+        embedded.up()
+        settled = embedded.wait_for_state(job, "succeeded")
+        assert (settled["attempt"], settled["failures"], settled["losses"]) == (2, 0, 0)
+        assert embedded.effects("long") == 1
+
+
+class TestDeadLetters:
+    def test_hold_what_failed_for_good_and_what_nobody_can_read(self, embedded):
+        # Given a job that fails four times, and messages that no worker can run
+        up = embedded.up()
+        failing, _ = embedded.enqueue(
+            ("tests.add_effect", {"label": "never", "failures": 9}), ("tests.publish_garbage", {})
+        )
+        assert embedded.wait_for_state(failing, "failed")["failures"] == 4
+
+        # When the queue of dead letters is emptied, then it held each of them once
+        [taking] = embedded.enqueue(("tests.take_dead_letters", {}))
+        embedded.wait_for_state(taking, "succeeded")
+        dead = [row["label"] for row in embedded.rows("SELECT label FROM test_effects")]
+        assert len(dead) == len(GARBAGE) + 1
+        assert sum("never" in label for label in dead) == 1
+        assert all(f"dead: {body!r}" in dead for body, _, _ in GARBAGE.values())
+
+        # And the worker goes on
+        [following] = embedded.enqueue(("tests.do_nothing", {"label": "next"}))
+        embedded.wait_for_state(following, "succeeded")
+        assert up.alive
+
+
+class TestProcessesOfTheServicesProfile:
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("-m", "celery", "-A", "project", "worker"),
+            ("-m", "celery", "-A", "project", "beat"),
+            ("-m", "celery", "-A", "project", "flower"),
+            ("manage.py", "relay"),
+            ("manage.py", "declare_topology"),
+        ],
+        ids=lambda words: words[-1],
+    )
+    def test_say_in_one_line_that_there_is_no_broker(self, embedded, words):
+        env = {name: text for name, text in embedded.env.items() if name != "CELERY_BROKER_URL"}
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=env,
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode != 0
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        assert len(said) == 1, done.stderr
+        assert "CELERY_BROKER_URL" in said[0]
