@@ -5,6 +5,7 @@ from importlib import import_module
 from celery.signals import worker_process_init
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.checks import register
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -16,7 +17,9 @@ class JobsConfig(AppConfig):
         for module in settings.JOBS_EXTRA_TASK_MODULES:
             import_module(module)
         # A module level import would need the models before they are loaded.
+        from jobs.checks import check_settings
         from jobs.engine import relay_watch, stopping
 
+        register(check_settings)
         worker_process_init.connect(stopping.listen, dispatch_uid="jobs.stopping")
         worker_process_init.connect(relay_watch.watch, dispatch_uid="jobs.relay_watch")

@@ -1,0 +1,90 @@
+"""The system checks: the product's settings pass, and each fault is told with what to do."""
+
+from dataclasses import replace
+
+import pytest
+from celery import current_app
+from kombu import Queue
+
+from jobs import checks, registry
+from jobs.checks import check_settings
+from project import topology
+from tests.harness.tasks import do_nothing
+
+
+def faults() -> set[str]:
+    found = check_settings()
+    assert all(fault.msg and fault.hint for fault in found)
+    return {fault.id for fault in found}
+
+
+@pytest.fixture
+def celery(monkeypatch):
+    """Set an option of Celery's for one test."""
+    return lambda name, value: monkeypatch.setitem(current_app.conf, name, value)
+
+
+def queue_like(queue: Queue, **changes) -> Queue:
+    return Queue(
+        queue.name,
+        exchange=queue.exchange,
+        routing_key=queue.routing_key,
+        queue_arguments={**queue.queue_arguments, **changes},
+    )
+
+
+class TestCheckSettings:
+    def test_finds_nothing_wrong_with_our_own(self):
+        assert faults() == set()
+
+    @pytest.mark.parametrize("option", checks.OPTIONS, ids=lambda option: option.name)
+    def test_names_each_celery_option_that_is_not_as_needed(self, celery, option):
+        celery(option.name, None)
+        assert faults() == {f"jobs.{option.id}"}
+        assert f"CELERY_{option.name.upper()}" in check_settings()[0].msg
+
+    def test_wants_confirms_of_a_real_broker(self, celery, settings):
+        settings.PROFILE = "services"
+        celery("broker_transport_options", {})
+        assert faults() == {"jobs.E011"}
+
+    @pytest.mark.parametrize(("name", "value"), [("USE_TZ", False), ("TIME_ZONE", "Asia/Tokyo")])
+    def test_wants_utc(self, settings, name, value):
+        setattr(settings, name, value)
+        assert "jobs.E012" in faults()
+
+    def test_wants_heartbeats_within_a_lease(self, settings):
+        settings.JOBS_HEARTBEAT_SECONDS = settings.JOBS_LEASE_SECONDS
+        assert faults() == {"jobs.E013"}
+
+    @pytest.mark.parametrize("hard", [None, 1_800])
+    def test_wants_a_hard_limit_below_the_brokers_patience(self, monkeypatch, hard):
+        monkeypatch.setattr(task_of("tests.do_nothing"), "time_limit", hard)
+        assert faults() == {"jobs.E014"}
+
+    @pytest.mark.parametrize("soft", [None, 1_260])
+    def test_wants_a_soft_limit_below_the_hard_one(self, monkeypatch, soft):
+        monkeypatch.setattr(task_of("tests.do_nothing"), "soft_time_limit", soft)
+        assert faults() == {"jobs.E015"}
+
+    def test_wants_a_lane_for_every_type(self, monkeypatch):
+        stray = replace(registry.get_type(do_nothing.name), name="tests.stray", queue="nowhere")
+        monkeypatch.setitem(registry._types, stray.name, stray)
+        assert faults() == {"jobs.E016"}
+
+    def test_refuses_the_dead_letters_as_a_lane(self, settings):
+        settings.CELERY_TASK_QUEUES = (*topology.LANES, topology.DEAD_LETTERS)
+        assert "jobs.E017" in faults()
+
+    @pytest.mark.parametrize(
+        "name",
+        ["x-queue-type", "x-dead-letter-exchange", "x-dead-letter-strategy", "x-overflow"],
+    )
+    def test_wants_lanes_that_keep_the_dead(self, settings, name):
+        first, *rest = topology.LANES
+        settings.CELERY_TASK_QUEUES = (queue_like(first, **{name: "other"}), *rest)
+        assert faults() == {"jobs.E018"}
+
+
+def task_of(name: str):
+    return current_app.tasks[name]
