@@ -1,0 +1,1 @@
+"""Measures what the product claims about speed: `make bench`."""
