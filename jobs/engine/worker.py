@@ -45,11 +45,13 @@ class JobConsumer(Consumer):
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return Celery's handler, kept from ending the worker for a body of another shape."""
         handle = super().create_task_handler(*args, **kwargs)
+        consumer: Any = self
+        broken = (*consumer.connection_errors, *consumer.channel_errors)
 
         def survive(message: Any) -> None:
             try:
                 handle(message)
-            except (*self.connection_errors, *self.channel_errors):
+            except broken:
                 raise
             except Exception as error:
                 if message.acknowledged:

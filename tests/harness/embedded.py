@@ -75,7 +75,7 @@ class Embedded:
         self.processes: list[Up] = []
         if like:
             shutil.copy(like.database, self.database)
-            self.people = like.people
+            self.people: People = like.people
         else:
             self.manage("migrate", "--noinput", "--verbosity", "0")
             self.people = People.from_json(json.loads(self._run("-c", MAKE_PEOPLE)))

@@ -49,11 +49,11 @@ def publish_garbage(job: Job, payload: Nothing) -> None:
 @job_task(name="tests.take_dead_letters", atomic=False)
 def take_dead_letters(job: Job, payload: Nothing) -> None:
     """Empty the dead-letter queue and leave an effect per message, labelled `dead: <its body>`."""
-    bodies = []
+    bodies: list[Any] = []
     with current_app.connection_for_write() as connection:
         queue = settings.JOBS_DEAD_LETTER_QUEUE(connection.default_channel)
         while message := queue.get(no_ack=True):
-            bodies.append(bytes(message.body))
+            bodies.append(message.body)
     with job.succeeding():
         for body in bodies:
             add_row(job, f"dead: {body!r}")
