@@ -15,7 +15,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         autodiscover_modules("tasks")
         for module in settings.JOBS_EXTRA_TASK_MODULES:
-            import_module(module)
+            _load(module)
         # A module level import would need the models before they are loaded.
         from jobs.checks import check_settings
         from jobs.engine import relay_watch, stopping
@@ -23,3 +23,11 @@ class JobsConfig(AppConfig):
         register(check_settings)
         worker_process_init.connect(stopping.listen, dispatch_uid="jobs.stopping")
         worker_process_init.connect(relay_watch.watch, dispatch_uid="jobs.relay_watch")
+
+
+def _load(module: str) -> None:
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        name = "JOBS_EXTRA_TASK_MODULES"
+        raise SystemExit(f"{name}: {error}. Example: {name}=reports.tasks,invoices.tasks") from None

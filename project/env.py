@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import environ
 
@@ -27,10 +28,11 @@ def text(name: str, default: str = "") -> str:
         return os.environ.get(name, default)
     try:
         return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise BadSetting(
-            f"{name}_FILE", f"{path} can't be read ({error.strerror})", "/run/secrets/it"
-        )
+            f"{name}_FILE", f"{path} can't be read ({reason})", "/run/secrets/it"
+        ) from None
 
 
 def flag(name: str, *, default: bool) -> bool:
@@ -63,11 +65,13 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 
 
 def url(name: str, default: str, *, schemes: tuple[str, ...], example: str) -> str:
+    """Return a URL. One that is set but empty is refused: a secret that did not arrive."""
     value = text(name, default)
-    if value and value.partition("://")[0] not in schemes:
+    if value.partition("://")[0] not in schemes:
         raise BadSetting(
             name, f"starts with none of {', '.join(f'{s}://' for s in schemes)}", example
         )
+    parsed(name, value, lambda url: urlsplit(url).port, example)
     return value
 
 
@@ -82,7 +86,10 @@ def parsed(name: str, value: str, parser: Callable[[str], T], example: str) -> T
 def database(name: str, default: str) -> dict[str, Any]:
     example = "postgres://user:password@127.0.0.1:5432/offload"
     value = url(name, default, schemes=("postgres", "postgresql", "sqlite"), example=example)
-    return parsed(name, value, environ.Env.db_url_config, example)
+    config = parsed(name, value, environ.Env.db_url_config, example)
+    if not config["NAME"]:
+        raise BadSetting(name, "names no database", example)
+    return config
 
 
 def email(name: str, default: str) -> dict[str, Any]:
