@@ -27,7 +27,7 @@ up: $(VENV)/.runtime  ## Run the product until Ctrl-C; with SERVICES=1 on Postgr
 	@$(PY) -m project.services up
 else
 up: $(VENV)/.runtime
-	@$(PY) -m project.laptop
+	@$(PY) -m project.laptop $(ARGS)
 endif
 
 test: $(VENV)/.dev  ## Install what the tests need and run them all.

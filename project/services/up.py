@@ -3,17 +3,19 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 from project import laptop
 from project.services import Child, Services, services
 from project.services.identity import end_all
-from project.services.ports import LOOPBACK, free_port, is_free
+from project.services.ports import LOOPBACK, free_port, is_free, listens
 from project.services.procfile import RELEASE, read_procfile
 from project.services.runs import CHECKOUT
 from project.services.secret import kept_secret
 
 DATABASE = "offload"
+READY_SECONDS = 60
 STOP_SECONDS = 30  #: Longer than a worker takes to hand over what runs.
 
 
@@ -34,33 +36,34 @@ def up() -> int:
 
 
 def _start(running: Services) -> list[Child]:
-    ports = {"web": _port(8000), "flower": _port(5555)}
-    flower_login = f"admin:{kept_secret(running.run / 'flower.password')}"
-    env = laptop.environment(
-        DATABASE_URL=_database(running),
-        CELERY_BROKER_URL=running.rabbitmq.create_vhost(DATABASE),
-        GUNICORN_CMD_ARGS=f"--bind {LOOPBACK}:{ports['web']}",
-        FLOWER_ADDRESS=f"{LOOPBACK}:{ports['flower']}",
-        FLOWER_BASIC_AUTH=flower_login,
-    )
+    env = _environment(running)
     commands = read_procfile(CHECKOUT / "Procfile")
     _release(commands.pop(RELEASE), env, running.run)
     login = laptop.seed(env, password_file=running.run / "admin.password")
-    started = [
-        _child(name, command, env, running.run).start() for name, command in commands.items()
-    ]
-    rabbitmq = running.rabbitmq
-    _welcome(
-        {
-            "Admin": f"http://{LOOPBACK}:{ports['web']}/admin/   {login}",
-            "API": f"http://{LOOPBACK}:{ports['web']}/api/v1/docs",
-            "Flower": f"http://{LOOPBACK}:{ports['flower']}/   {flower_login.replace(':', ' / ')}",
-            "RabbitMQ": f"{rabbitmq.management_url}/   {rabbitmq.user} / {rabbitmq.password}",
-            "PostgreSQL": env["DATABASE_URL"],
-            "Logs": str(running.run),
-        }
+    children = {name: _child(name, line, env, running.run) for name, line in commands.items()}
+    for child in children.values():
+        child.start()
+    for name, address in _addresses(env).items():
+        port = int(address.rpartition(":")[2])
+        children[name].wait_for(partial(listens, port), seconds=READY_SECONDS, what="it listened")
+    _welcome(running, env, login)
+    return list(children.values())
+
+
+def _environment(running: Services) -> dict[str, str]:
+    web, flower = _port(8000), _port(5555)
+    return laptop.environment(
+        DATABASE_URL=_database(running),
+        CELERY_BROKER_URL=running.rabbitmq.create_vhost(DATABASE),
+        GUNICORN_CMD_ARGS=f"--bind {LOOPBACK}:{web}",
+        FLOWER_ADDRESS=f"{LOOPBACK}:{flower}",
+        FLOWER_BASIC_AUTH=f"admin:{kept_secret(running.run / 'flower.password')}",
     )
-    return started
+
+
+def _addresses(env: dict[str, str]) -> dict[str, str]:
+    """Return where the processes that people open in a browser listen."""
+    return {"web": env["GUNICORN_CMD_ARGS"].split()[-1], "flower": env["FLOWER_ADDRESS"]}
 
 
 def _database(running: Services) -> str:
@@ -93,7 +96,16 @@ def _wait(processes: list[Child], asked: list[int]) -> int:
     return 0
 
 
-def _welcome(addresses: dict[str, str]) -> None:
+def _welcome(running: Services, env: dict[str, str], login: str) -> None:
+    at, rabbitmq = _addresses(env), running.rabbitmq
+    addresses = {
+        "Admin": f"http://{at['web']}/admin/   {login}",
+        "API": f"http://{at['web']}/api/v1/docs",
+        "Flower": f"http://{at['flower']}/   {env['FLOWER_BASIC_AUTH'].replace(':', ' / ')}",
+        "RabbitMQ": f"{rabbitmq.management_url}/   {rabbitmq.user} / {rabbitmq.password}",
+        "PostgreSQL": env["DATABASE_URL"],
+        "Logs": str(running.run),
+    }
     for title, address in addresses.items():
         print(f"  {title:<10} {address}")
     print(f"Offload is up (pid {os.getpid()}); Ctrl-C stops it.", flush=True)

@@ -51,7 +51,7 @@ def lack(reason: str) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """Add the end of every process's log to the report of a failed test."""
     report = yield
     system = getattr(item, "funcargs", {}).get("system")
