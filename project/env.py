@@ -86,7 +86,7 @@ def parsed(name: str, value: str, parser: Callable[[str], T], example: str) -> T
 def database(name: str, default: str) -> dict[str, Any]:
     example = "postgres://user:password@127.0.0.1:5432/offload"
     value = url(name, default, schemes=("postgres", "postgresql", "sqlite"), example=example)
-    config = parsed(name, value, environ.Env.db_url_config, example)
+    config: dict[str, Any] = parsed(name, value, environ.Env.db_url_config, example)
     if not config["NAME"]:
         raise BadSetting(name, "names no database", example)
     return config
