@@ -1,6 +1,6 @@
 """What can go wrong with a job, and what the reader should do about it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Ignore
 
@@ -10,7 +10,20 @@ if TYPE_CHECKING:
 
 
 class JobError(Exception):
-    """Base of every error of the engine. Catch a subclass, never this."""
+    """
+    Base of every error of the engine. Catch a subclass, never this.
+
+    Any may be pickled: Celery sends it from the child to its parent, and one that could not be
+    made again there would end the worker.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args)
+
+
+def _made_again(kind: type[JobError], args: tuple[Any, ...]) -> JobError:
+    """Make an error from its message, past an `__init__` that asks for something else."""
+    return kind.__new__(kind, *args)
 
 
 class MoveRefused(JobError, Ignore):
