@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from django.db import transaction
 
 from jobs.engine import lifecycle
-from jobs.errors import MoveRefused
 from jobs.models import Job
-from jobs.states import JobState
 
 
 @contextmanager
@@ -16,14 +14,12 @@ def fence(job: Job) -> Iterator[None]:
     """
     Open a short transaction that holds the job's row: nobody can take it over or cancel it inside.
 
+    PostgreSQL rolls it back if it idles for longer than a lease.
+
     :raises MoveRefused: if it was cancelled or given to another attempt; nothing is written.
     """
     with transaction.atomic():
-        mine = Job.objects.select_for_update(no_key=True).filter(
-            pk=job.pk, state=JobState.RUNNING, dispatch=job.dispatch, attempt=job.attempt
-        )
-        if not mine.values_list("pk").first():
-            raise MoveRefused(job, "written by this attempt")
+        lifecycle.hold(job)
         yield
 
 

@@ -61,7 +61,7 @@ def take_due(batch: int) -> list[tuple[Any, ...]]:
     statement = statements.take(limits, settings.JOBS_IN_FLIGHT_MAX, batch)
     with transaction.atomic(), connection.cursor() as cursor:
         if statements.is_postgres():
-            cursor.execute(statements.TAKE_LOCK)
+            cursor.execute(statements.take_lock())
         cursor.execute(statement, [])
         taken: list[tuple[Any, ...]] = cursor.fetchall()
         return taken
@@ -104,6 +104,20 @@ def extend_lease(job: Job) -> bool:
         statement = statements.extend_lease(settings.JOBS_LEASE_SECONDS)
         cursor.execute(statement, [key, job.dispatch, job.attempt])
         return bool(cursor.rowcount == 1)
+
+
+def hold(job: Job) -> None:
+    """
+    Lock the job's row until the caller's transaction ends, which it must do within a lease.
+
+    :raises MoveRefused: if it was cancelled or another attempt has it.
+    """
+    key = Job._meta.pk.get_db_prep_value(job.pk, connection)
+    with connection.cursor() as cursor:
+        statement = statements.hold(settings.JOBS_LEASE_SECONDS)
+        cursor.execute(statement, [key, job.dispatch, job.attempt])
+        if not cursor.fetchone():
+            raise MoveRefused(job, "written by this attempt")
 
 
 def succeed(job: Job) -> None:

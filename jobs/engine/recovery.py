@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 
@@ -156,7 +157,12 @@ def _fail_unclaimed(job: Job) -> None:
 
 def _survives_refusal(job: Job, move: Callable[[Job], None]) -> bool:
     try:
-        move(job)
+        with transaction.atomic():
+            # A process that hangs inside its fence holds the row; a wait for it would be ours too.
+            free = Job.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=job.pk)
+            if not free.values_list("pk").first():
+                return False
+            move(job)
     except MoveRefused:
         return False  # It showed a sign of life, was claimed or cancelled: somebody looks after it.
     return True

@@ -39,6 +39,24 @@ def extend_lease(lease_seconds: int) -> str:
          WHERE id = %s AND dispatch = %s AND attempt = %s AND state = 'running'"""
 
 
+def hold(idle_seconds: int) -> str:
+    """
+    Parameters: id, dispatch, attempt. Lock the row of an attempt's job, if it still is its own.
+
+    PostgreSQL ends a session that idles longer inside the transaction: a process that hangs, or
+    a machine that is gone, would else keep its lock, and its job, for ever.
+    """
+    mine = f"FROM {TABLE} WHERE id = %s AND dispatch = %s AND attempt = %s AND state = 'running'"
+    if not is_postgres():
+        return f"SELECT 1 {mine}"
+    return f"SELECT {idle_limit(idle_seconds)} {mine} FOR NO KEY UPDATE"
+
+
+def idle_limit(seconds: int) -> str:
+    """Return SQL that bounds how long this transaction may idle (PostgreSQL)."""
+    return f"SET_CONFIG('idle_in_transaction_session_timeout', '{seconds}s', true)"
+
+
 def settle_succeeded() -> str:
     """Parameters: id, dispatch, attempt. PostgreSQL: one round trip for the move and its record."""
     return f"""
@@ -53,8 +71,14 @@ def settle_succeeded() -> str:
           FROM moved"""
 
 
-#: Serialises the takes of several relays, so that `max_in_flight` holds for all of them together.
-TAKE_LOCK = "SELECT pg_advisory_xact_lock(hashtext('jobs.take'))"
+#: A relay that hangs with the lock below would stop all others.
+TAKE_IDLE_SECONDS = 10
+
+
+def take_lock() -> str:
+    """Serialise the takes of several relays, so that `max_in_flight` holds for all together."""
+    return f"SELECT {idle_limit(TAKE_IDLE_SECONDS)}, pg_advisory_xact_lock(hashtext('jobs.take'))"
+
 
 TAKEN_COLUMNS = "id, type, queue, payload, tenant_id, user_id, created_at, dispatch, failures"
 
