@@ -68,9 +68,8 @@ def seed_chunk(demo: DemoTenant, tenant: Tenant, projects: list[UUID], numbers: 
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     bounds = item_id(demo, numbers[0]), item_id(demo, numbers[-1])
     stored = set(Item.objects.filter(tenant=tenant, id__range=bounds).values_list("id", flat=True))
-    if len(stored) >= len(numbers):
-        return 0
-    rows = (item_at(demo, number) for number in numbers)
-    missing = [row for row in rows if row.id not in stored]
-    load_items(missing, tenant_id=tenant.pk, projects=projects)
+    missing = [n for n in numbers if item_id(demo, n) not in stored] if stored else numbers
+    # Rows are made while they are sent, so that this process and the database work side by side.
+    rows = (item_at(demo, number) for number in missing)
+    load_items(rows, tenant_id=tenant.pk, projects=projects)
     return len(missing)

@@ -13,6 +13,10 @@ from project.workspace.demo.words import COLOURS, FINISHES, NOTES
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 START_MILLISECONDS = int(START.timestamp() * 1_000)
 
+#: The bits of a UUID that say what it is, and those of its random part (RFC 9562, section 5.7).
+VERSION_7 = 0x7 << 76 | 0x2 << 62
+LUCK = ((1 << 12) - 1) << 64 | (1 << 62) - 1
+
 #: One row in so many carries a hostile value, never the first ones of a file.
 HOSTILE_EVERY = 20
 HOSTILE_AT = 7
@@ -26,20 +30,18 @@ class ItemRow(NamedTuple):
     description: str | None
     quantity: int
     price: Decimal
-    tags: list[str]
+    tags: tuple[str, ...]
     created_at: datetime
 
 
 def digest_of(*parts: object) -> bytes:
-    return blake2b("/".join(map(str, parts)).encode(), digest_size=24).digest()
+    return blake2b("/".join([str(part) for part in parts]).encode(), digest_size=24).digest()
 
 
 def demo_id(digest: bytes, number: int = 0) -> UUID:
     """Return a UUID of version 7 that grows with the number and has the digest's bits for luck."""
-    bits = (START_MILLISECONDS + number) << 80 | int.from_bytes(digest[:10], "big")
-    bits = bits & ~(0xF << 76) | 0x7 << 76
-    bits = bits & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=bits)
+    luck = int.from_bytes(digest[:10], "big") & LUCK
+    return UUID(int=(START_MILLISECONDS + number) << 80 | VERSION_7 | luck)
 
 
 def item_id(tenant: DemoTenant, number: int) -> UUID:
@@ -60,7 +62,7 @@ def item_at(tenant: DemoTenant, number: int) -> ItemRow:
         description=describe(text, digest[14]),
         quantity=digest[15] * digest[16] // 64,
         price=Decimal(usual * (80 + digest[17] % 60) // 10 * 10 - 5) / 100,
-        tags=[*tags, "sale"] if digest[19] < 26 else list(tags),
+        tags=(*tags, "sale") if digest[19] < 26 else tags,
         created_at=START + timedelta(seconds=11 * number, milliseconds=digest[20]),
     )
     return make_hostile(row, number) if number % HOSTILE_EVERY == HOSTILE_AT else row
@@ -78,5 +80,4 @@ def describe(text: str, luck: int) -> str | None:
 
 
 def make_hostile(row: ItemRow, number: int) -> ItemRow:
-    hostile = HOSTILE[number // HOSTILE_EVERY % len(HOSTILE)]
-    return row._replace(**{**hostile._asdict(), "tags": list(hostile.tags)})
+    return row._replace(**HOSTILE[number // HOSTILE_EVERY % len(HOSTILE)]._asdict())

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from functools import lru_cache
+from itertools import islice
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connection
@@ -12,11 +14,17 @@ from psycopg import sql
 from project.workspace.demo.items import ItemRow
 from project.workspace.models import Item
 
+T = TypeVar("T")
+
 COLUMNS = (
     "id", "tenant_id", "project_id", "sku", "name", "description", "quantity", "price", "tags",
     "created_at", "updated_at",
 )  # fmt: skip
-BATCH_ROWS = 2_000
+BATCH_ROWS = 1_000
+
+#: What separates and escapes in COPY's text format.
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+NULL = "\\N"
 
 
 def load_items(rows: Iterable[ItemRow], *, tenant_id: UUID, projects: Sequence[UUID]) -> None:
@@ -29,15 +37,26 @@ def copy_items(rows: Iterable[ItemRow], tenant_id: UUID, projects: Sequence[UUID
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(Item._meta.db_table), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     )
+    tenant, project_names = str(tenant_id), [str(project) for project in projects]
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(
-                (
-                    *(row.id, tenant_id, projects[row.project], row.sku, row.name),
-                    *(row.description, row.quantity, row.price, json.dumps(row.tags)),
-                    *(row.created_at, row.created_at),
-                )
-            )
+        for batch in batches(rows):
+            lines = (copy_line(row, tenant, project_names[row.project]) for row in batch)
+            copy.write("".join(lines))
+
+
+def copy_line(row: ItemRow, tenant: str, project: str) -> str:
+    """Return the row in COPY's text format; by hand it takes half the time of `write_row`."""
+    description = NULL if row.description is None else row.description.translate(ESCAPES)
+    created_at = row.created_at.isoformat()
+    return (
+        f"{row.id}\t{tenant}\t{project}\t{row.sku}\t{row.name.translate(ESCAPES)}\t{description}"
+        f"\t{row.quantity}\t{row.price}\t{tags_in_copy(row.tags)}\t{created_at}\t{created_at}\n"
+    )
+
+
+@lru_cache(maxsize=1_000)
+def tags_in_copy(tags: tuple[str, ...]) -> str:
+    return json.dumps(tags).translate(ESCAPES)
 
 
 def create_items(rows: Iterable[ItemRow], tenant_id: UUID, projects: Sequence[UUID]) -> None:
@@ -57,6 +76,7 @@ def split_project(row: ItemRow) -> tuple[int, dict[str, Any]]:
     return columns.pop("project"), columns
 
 
-def batches(items: list[Item]) -> Iterator[list[Item]]:
-    for start in range(0, len(items), BATCH_ROWS):
-        yield items[start : start + BATCH_ROWS]
+def batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    remaining = iter(rows)
+    while batch := list(islice(remaining, BATCH_ROWS)):
+        yield batch
