@@ -16,6 +16,12 @@ from tests.harness.waiting import wait_for
 READY_SECONDS = 60
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process sleeps until it gets SIGCONT."""
+    status = Path(f"/proc/{pid}/stat").read_text()
+    return status.rpartition(")")[2].split()[0] == "T"
+
+
 class Process(Child):
     """A process of the product. `kill`, `pause` and `resume` reach its whole group."""
 
