@@ -1,5 +1,6 @@
 """What can go wrong with an export, each error saying what to do next."""
 
+import uuid
 from collections.abc import Iterable
 
 
@@ -19,6 +20,20 @@ class UnknownFormat(ExportError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(f"There is no format {name!r}. Use one of: {listed(known)}.")
+
+
+class UnknownExport(ExportError):
+    """There is no such export, or it belongs to another tenant."""
+
+    def __init__(self, export_id: uuid.UUID) -> None:
+        super().__init__(f"There is no export {export_id}.")
+
+
+class NotCompleted(ExportError):
+    """Only a completed export has a file."""
+
+    def __init__(self, export_id: uuid.UUID, status: str) -> None:
+        super().__init__(f"Export {export_id} is {status}; only a completed one has a file.")
 
 
 class Superseded(ExportError):

@@ -7,6 +7,7 @@ from ninja.security import APIKeyCookie
 from ninja.security.http import HttpAuthBase
 from ninja.utils import check_csrf
 
+from exports.api import router as exports_router
 from jobs.api import router as jobs_router
 from jobs.http import Actor, Problem, refuse_nobody
 from project.problems import add_handlers
@@ -60,4 +61,5 @@ api = NinjaAPI(
     urls_namespace="api",
 )
 add_handlers(api)
+api.add_router("exports", exports_router, tags=["exports"])
 api.add_router("jobs", jobs_router, tags=["jobs"])

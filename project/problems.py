@@ -10,12 +10,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
+import exports.errors
 from jobs import errors
 from jobs.http import PROBLEM, Fault, Problem
 
 log = logging.getLogger(__name__)
 
-#: What the engine refuses, and how HTTP says it: status, title and the field at fault.
+#: What operations refuse, and how HTTP says it: status, title and the field at fault.
 STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     errors.UnknownJob: (404, "", "job_id"),
     errors.NotLive: (409, "Not live", None),
@@ -23,6 +24,11 @@ STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     errors.KeyInUse: (409, "Key in use", None),
     errors.PayloadTooLarge: (413, "", "payload"),
     errors.PayloadRefused: (422, "Invalid request", "payload"),
+    exports.errors.UnknownExport: (404, "", "export_id"),
+    exports.errors.NoSuchObject: (404, "File missing", None),
+    exports.errors.NotCompleted: (409, "Not completed", None),
+    exports.errors.UnknownDataset: (422, "Invalid request", "dataset"),
+    exports.errors.UnknownFormat: (422, "Invalid request", "format"),
     RequestDataTooBig: (413, "", "body"),
 }
 

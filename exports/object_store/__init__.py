@@ -7,7 +7,6 @@ from pathlib import Path
 from exports.errors import BadStorageUrl
 from exports.object_store.base import ObjectStore, Part
 from exports.object_store.file import FileStore
-from exports.object_store.s3 import S3Store
 
 __all__ = ["ObjectStore", "Part", "store_from_url"]
 
@@ -31,6 +30,8 @@ def store_from_url(url: str) -> ObjectStore:
         case "file":
             raise BadStorageUrl(url, "needs an absolute path, file:///so/there")
         case "s3" if BUCKET.fullmatch(rest):
+            from exports.object_store.s3 import S3Store  # boto3 takes 20 MB and half a second.
+
             return S3Store(rest)
         case "s3":
             raise BadStorageUrl(url, "names no bucket, or more than a bucket")

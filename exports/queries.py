@@ -1,0 +1,37 @@
+"""What may be read of exports."""
+
+import uuid
+
+from exports.errors import UnknownExport
+from exports.models import Export
+
+
+def get_export(tenant_id: uuid.UUID, export_id: uuid.UUID) -> Export:
+    """
+    Return one of the tenant's exports, with its job.
+
+    :raises UnknownExport: the same for an id that isn't there and for another tenant's.
+    """
+    exports = Export.objects.select_related("job").filter(tenant_id=tenant_id)
+    export = exports.filter(pk=export_id).first()
+    if export is None:
+        raise UnknownExport(export_id)
+    return export
+
+
+def list_exports(
+    tenant_id: uuid.UUID,
+    *,
+    status: str | None = None,
+    before: uuid.UUID | None = None,
+    limit: int = 50,
+) -> list[Export]:
+    """Return the tenant's exports, newest first; `before` is the id of the last one seen."""
+    exports = Export.objects.select_related("job").filter(tenant_id=tenant_id).order_by("-pk")
+    wanted = {"status": status, "pk__lt": before}
+    return list(exports.filter(**{name: value for name, value in wanted.items() if value})[:limit])
+
+
+def count_attempts(export: Export) -> int:
+    """Return the executions that ended in an error or a success; also while more may follow."""
+    return export.attempts if export.job is None else export.job.attempts
