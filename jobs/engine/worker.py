@@ -27,8 +27,14 @@ class JobRequest(Request):
         )
 
 
+#: How long task events are gathered for one message: Celery sends nearly each by itself.
+EVENTS_GATHER_SECONDS = 0.1
+
+
 class JobConsumer(Consumer):
     """Consumes the lanes; rejects what it can't read, where Celery's own loses it or dies."""
+
+    _gathers_events = False
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[valid-type, misc]
         # Without the 28 queues of Celery's delayed delivery: nothing is delayed in the broker.
@@ -37,6 +43,28 @@ class JobConsumer(Consumer):
             for step in Consumer.Blueprint.default_steps
             if step != f"{DelayedDelivery.__module__}:{DelayedDelivery.__name__}"
         ]
+
+    def connection_for_write(self, url: Any = None, heartbeat: Any = None) -> Any:
+        """
+        Return the connection for events, the only thing that a worker's parent publishes.
+
+        Without confirms: to wait for one stops the loop that feeds the children.
+        """
+        options = {"confirm_publish": False}
+        connection = self.app.connection_for_write(
+            url=url, heartbeat=heartbeat, transport_options=options
+        )
+        return self.ensure_connected(connection)
+
+    def on_send_event_buffered(self) -> None:
+        """Send the events of EVENTS_GATHER_SECONDS together; Flower sees them that much later."""
+        if self.hub and not self._gathers_events:
+            self._gathers_events = True
+            self.hub.call_later(EVENTS_GATHER_SECONDS, self._flush_gathered_events)
+
+    def _flush_gathered_events(self) -> None:
+        self._gathers_events = False
+        self._flush_events()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject it, so that it is dead-lettered; Celery acknowledges it."""
