@@ -53,7 +53,8 @@ class Command(BaseCommand):
 def seed_with_bar(tenants: list[Tenant], items: int) -> int:
     columns = (TextColumn("Items"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=items < BAR_FROM_ITEMS) as progress:
+    hidden = items < BAR_FROM_ITEMS or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden) as progress:
         bar = progress.add_task("Items", total=items)
         return sum(
             seed_items(

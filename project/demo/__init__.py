@@ -1,0 +1,1 @@
+"""`make demo`: a tour of the product in the embedded profile, told as it happens."""
