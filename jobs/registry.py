@@ -64,10 +64,21 @@ _types: dict[str, JobType] = {}
 
 
 def register(job_type: JobType) -> None:
+    """
+    Make a type known to this process. The same function may come again: its module was reloaded.
+
+    :raises ValueError: if another function has the name, or nothing of the type could run.
+    """
     known = _types.get(job_type.name)
-    if known and known.function.__qualname__ != job_type.function.__qualname__:
+    if known and _place(known) != _place(job_type):
         raise ValueError(f"Two job types are named {job_type.name!r}; rename one.")
+    if job_type.max_in_flight is not None and job_type.max_in_flight < 1:
+        raise ValueError(f"{job_type.name}: max_in_flight is at least 1.")
     _types[job_type.name] = job_type
+
+
+def _place(job_type: JobType) -> tuple[str, str]:
+    return job_type.function.__module__, job_type.function.__qualname__
 
 
 def get_type(name: str) -> JobType:

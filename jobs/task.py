@@ -1,16 +1,19 @@
 """`@job_task`: makes a function of a job and a typed payload a Celery task that loses nothing."""
 
 import inspect
+import os
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, NoReturn, get_type_hints
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 from django.conf import settings
 from django.db import transaction
+from pydantic import BaseModel
 
 from jobs import log_events, operations, registry
 from jobs.engine import claim, lifecycle, stopping
@@ -23,6 +26,9 @@ from jobs.states import JobState, Outcome
 
 #: Longer waits would outlive the patience of whoever looks: 10 minutes at most.
 LONGEST_RETRY_SECONDS = 600
+
+#: As the column is long.
+WORKER_MAX_CHARACTERS = 200
 
 #: Celery's options that the ledger keeps as columns, and those that mean nothing without it.
 _KEPT = frozenset({"countdown", "eta", "expires", "tenant_id", "user_id", "key"})
@@ -59,8 +65,14 @@ class JobTask(Task):  # type: ignore[type-arg]
         """Claim the job, run it, and settle an ordinary failure before Celery hears of it."""
         until = self._wait_until()
         message = self._message(kwargs)
-        worker = self.request.hostname or "in-process"
-        job = patiently("claim", lambda: claim.claim(message, worker=worker), until=until)
+        if args:
+            raise PayloadRefused(f"{self.name}: the payload is keyword arguments alone.")
+        tries = count()
+        job = patiently(
+            "claim",
+            lambda: claim.claim(message, worker=self._worker(), again=next(tries) > 0),
+            until=until,
+        )
         self.request.update(job=job, wait_until=until)
         with heartbeat.keep(job):
             try:
@@ -93,11 +105,7 @@ class JobTask(Task):  # type: ignore[type-arg]
             raise exc or MaxRetriesExceededError(f"Can't retry {job} again.")
         wait = _wait(eta, self.default_retry_delay if countdown is None else countdown)
         error = exc or Retry("asked for by the task")
-        patiently(
-            "retry",
-            lambda: lifecycle.retry_later(job, error, wait),
-            until=_wait_limit(self),
-        )
+        _store_wait(self, error, wait)
         retry = Retry(exc=error, when=wait.total_seconds())  # type: ignore[arg-type]
         if throw:
             raise retry
@@ -119,17 +127,21 @@ class JobTask(Task):  # type: ignore[type-arg]
         if unknown or args:
             what = ", ".join(unknown) or "positional arguments"
             raise EnqueueRefused(f"{self.name}: {what} can't be kept in the ledger.")
-        expires = given.get("expires")
         return operations.enqueue(
             self.name,
             kwargs or {},
-            run_at=_moment(given.get("eta") or given.get("countdown")),
-            expires_at=_moment(expires),
+            run_at=_moment(given, "eta") or _moment(given, "countdown"),
+            expires_at=_moment(given, "expires"),
             **{name: given[name] for name in ("tenant_id", "user_id", "key") if name in given},
         )
 
     def _message(self, payload: dict[str, Any]) -> claim.Message:
         request = self.request
+        if request.id is None:
+            raise TypeError(
+                f"{self.name} runs in a worker: enqueue it; in a test, run what was enqueued by "
+                "jobs.testing.run_enqueued_jobs."
+            )
         return claim.Message(
             id=uuid.UUID(request.id),
             type=self.name,
@@ -139,6 +151,10 @@ class JobTask(Task):  # type: ignore[type-arg]
             tenant_id=request.get("tenant_id"),
             user_id=request.get("user_id"),
         )
+
+    def _worker(self) -> str:
+        """Name this process: two children of a node have the same host name."""
+        return f"{self.request.hostname or 'in-process'}:{os.getpid()}"[:WORKER_MAX_CHARACTERS]
 
     def _wait_until(self) -> float:
         """Return when (monotonic) waiting for the database would come too near the soft limit."""
@@ -160,10 +176,10 @@ class JobTask(Task):  # type: ignore[type-arg]
         message = self._message({})
         job = Job.objects.filter(pk=message.id, dispatch=message.dispatch or 0).first()
         known = self.request.get("job")
-        if job and job.state == JobState.QUEUED:
+        if job is None or job.state == JobState.QUEUED:  # None: another program's, not stored yet.
             raise Reject("interrupted before it was claimed", requeue=True)
-        mine = job and job.state == JobState.RUNNING and job.worker == self.request.hostname
-        if job and mine and (known is None or known.attempt == job.attempt):
+        mine = job.state == JobState.RUNNING and job.worker == self._worker()
+        if mine and (known is None or known.attempt == job.attempt):
             # Losing the race means that it was cancelled: MoveRefused is acknowledged too.
             lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
         raise Ignore
@@ -226,9 +242,7 @@ def _body(task: JobTask, **_: Any) -> None:
     job = _job(task)
     payload = task.job_type.read(job.payload)
     if task.job_type.atomic:
-        with transaction.atomic():
-            task.job_type.function(job, payload)
-            lifecycle.succeed(job)
+        _run_atomic(task, job, payload)
     else:
         task.job_type.function(job, payload)
         if job.state == JobState.RUNNING:
@@ -236,23 +250,50 @@ def _body(task: JobTask, **_: Any) -> None:
     log_events.succeeded(job)
 
 
+def _run_atomic(task: JobTask, job: Job, payload: Any) -> None:
+    try:
+        with lifecycle.transaction_of(job):
+            task.job_type.function(job, payload)
+            lifecycle.succeed(job)
+    except Retry:
+        # Asked for by the function: the wait it stored was rolled back with its effects.
+        _store_wait(task, *task.request.get("wait"))
+        raise
+
+
 def _succeed_alone(job: Job) -> None:
-    with transaction.atomic():
+    with lifecycle.transaction_of(job):
         lifecycle.succeed(job)
+
+
+def _store_wait(task: JobTask, error: Exception, wait: timedelta) -> None:
+    job = _job(task)
+    task.request.update(wait=(error, wait))
+    patiently("retry", lambda: lifecycle.retry_later(job, error, wait), until=_wait_limit(task))
 
 
 def _payload_model(function: Callable[[Job, Any], None]) -> Any:
     """Return the annotation of the function's second parameter."""
     names = list(inspect.signature(function).parameters)
-    return get_type_hints(function)[names[1]]
+    model = get_type_hints(function).get(names[1]) if len(names) == 2 else None
+    if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+        raise TypeError(
+            f"{function.__module__}.{function.__qualname__}: write it as "
+            "`def verb_noun(job: Job, payload: SomePydanticModel) -> None`."
+        )
+    return model
 
 
 def _wait(eta: datetime | None, countdown: float) -> timedelta:
     return eta - datetime.now(UTC) if eta else timedelta(seconds=countdown)
 
 
-def _moment(value: Any) -> datetime | None:
-    """Return Celery's countdown or expiry, in seconds or as a time, as a time."""
+def _moment(options: dict[str, Any], name: str) -> datetime | None:
+    """Return an option of Celery's, in seconds or a time already, as a time."""
+    value = options.get(name)
     if value is None or isinstance(value, datetime):
         return value
-    return datetime.now(UTC) + timedelta(seconds=float(value))
+    try:
+        return datetime.now(UTC) + timedelta(seconds=float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise EnqueueRefused(f"{name}: {value!r} is neither seconds nor a time.") from None

@@ -27,9 +27,11 @@ class Message:
     user_id: str | None = None
 
 
-def claim(message: Message, *, worker: str) -> Job:
+def claim(message: Message, *, worker: str, again: bool = False) -> Job:
     """
     Return the message's job, running in a new attempt of this worker.
+
+    `again` says that a try before this one may have been committed without an answer.
 
     :raises NotThisTime: when this delivery must not run; it is acknowledged and forgotten.
     """
@@ -38,12 +40,12 @@ def claim(message: Message, *, worker: str) -> Job:
     dispatch = message.dispatch or 0
     job = lifecycle.claim(message.id, dispatch, worker=worker)
     if job is None:
-        job = _second_look(message, dispatch, worker)
+        job = _second_look(message, dispatch, worker, again)
     log_events.claimed(job)
     return job
 
 
-def _second_look(message: Message, dispatch: int, worker: str) -> Job:
+def _second_look(message: Message, dispatch: int, worker: str, again: bool) -> Job:
     """The job was not simply queued: find out why, and whether this delivery still has a claim."""
     job = Job.objects.filter(pk=message.id).first()
     if job is None:
@@ -55,6 +57,8 @@ def _second_look(message: Message, dispatch: int, worker: str) -> Job:
         raise _ignored(message, "expired")
     if job.state != JobState.RUNNING:
         raise _ignored(message, f"the job is {job.state}")
+    if again and job.worker == worker:
+        return job  # Ours: the connection broke between the commit and its answer.
     if not message.redelivered and _is_alive(job):
         raise _ignored(message, "a duplicate: the job is running")
     return _take_over(message, job, worker)

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import transaction
-
 from jobs.engine import lifecycle
 from jobs.models import Job
 
@@ -18,7 +16,7 @@ def fence(job: Job) -> Iterator[None]:
 
     :raises MoveRefused: if it was cancelled or given to another attempt; nothing is written.
     """
-    with transaction.atomic():
+    with lifecycle.transaction_of(job):
         lifecycle.hold(job)
         yield
 

@@ -2,6 +2,8 @@
 
 import traceback
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +31,22 @@ class Ending:
     error: BaseException | None = None
 
 
+@contextmanager
+def transaction_of(job: Job) -> Iterator[None]:
+    """
+    Open a transaction that a job is moved in; a rollback takes the move back in `job` as well.
+
+    The next move names what `job` says it saw: after a commit that failed, that it had settled.
+    """
+    seen = dict(job.__dict__)
+    try:
+        with transaction.atomic():
+            yield
+    except BaseException:
+        job.__dict__.update(seen)
+        raise
+
+
 def move(job: Job, to: JobState, *, ending: Ending | None = None, **changes: Any) -> None:
     """
     Move a job to another state together with any other columns, and record the attempt that ended.
@@ -42,7 +60,7 @@ def move(job: Job, to: JobState, *, ending: Ending | None = None, **changes: Any
     """
     if to not in MOVES.get(JobState(job.state), ()):
         raise ValueError(f"{job}: {job.state} -> {to} is not a move a job can make.")
-    with transaction.atomic():
+    with transaction_of(job):
         seen = Job.objects.filter(
             pk=job.pk, state=job.state, dispatch=job.dispatch, attempt=job.attempt
         )
