@@ -12,10 +12,21 @@ from tests.harness.environment import KEPT
 from tests.harness.processes import Process
 
 STEPS = (
-    "migrated: ", "seeded: ", "started: ", "signed in: ", "requested: 202", "relayed: ",
-    "claimed: ", "settled: succeeded", "downloaded: ", "verified: 10,000 rows, SHA-256 ", "gets 404",
-    "killed: ", "completed: 10,000 rows", "stopped: exit code 0",
-)  # fmt: skip
+    "migrated: ",
+    "seeded: ",
+    "started: ",
+    "signed in: ",
+    "requested: 202",
+    "relayed: ",
+    "claimed: ",
+    "settled: succeeded",
+    "downloaded: ",
+    "verified: 10,000 rows, SHA-256 ",
+    "gets 404",
+    "killed: ",
+    "completed: 10,000 rows",
+    "stopped: exit code 0",
+)
 
 
 @pytest.fixture
