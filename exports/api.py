@@ -4,14 +4,15 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from exports import operations, queries
-from exports.formats import get_format
 from exports.models import Export
+from exports.responses import answer_download
 from exports.states import ExportStatus
 from jobs.http import Member, RequestSchema, refuse_unknown_parameters, require
 from jobs.idempotency import Answer, answer_once
@@ -118,7 +119,7 @@ def get_export(request: HttpRequest, export_id: uuid.UUID) -> Export:
 
 
 @router.get("/{export_id}/download", url_name="download_export", summary="Download the file")
-def download_export(request: HttpRequest, export_id: uuid.UUID) -> HttpResponse | FileResponse:
+def download_export(request: HttpRequest, export_id: uuid.UUID) -> HttpResponseBase:
     """The file, or a redirect to a signed link that soon expires."""
     return answer_download(queries.get_export(require(request, READ).tenant_id, export_id))
 
@@ -139,25 +140,6 @@ def retry_export(request: HttpRequest, export_id: uuid.UUID) -> Any:
         tenant_id=actor.tenant_id, export_id=export_id, by=str(actor.user)
     )
     return Status(202, export)
-
-
-def answer_download(export: Export) -> HttpResponse | FileResponse:
-    """
-    Answer with the file, or with a redirect to where it is.
-
-    :raises NotCompleted: if there is no file yet, or never will be.
-    :raises NoSuchObject: if the store has lost it.
-    """
-    found = operations.open_download(export)
-    if isinstance(found, str):
-        return HttpResponseRedirect(found, headers={"Cache-Control": "no-store"})
-    return FileResponse(
-        found,
-        as_attachment=True,
-        filename=export.filename,
-        content_type=get_format(export.format).content_type,
-        headers={"Cache-Control": "no-store"},
-    )
 
 
 def _request(actor: Member, body: ExportIn) -> Answer:
