@@ -17,12 +17,18 @@ from jobs.states import SYSTEM_TENANT, JobState
 
 NOBODYS = uuid.UUID(SYSTEM_TENANT)
 
+#: As the columns `key` and `partition` are long.
+TEXT_MAX_CHARACTERS = 200
+
+#: Tries to insert a key whose holder settles each time between the insert and the look at it.
+KEY_TRIES = 5
+
 
 def enqueue(
     task: Any,
     payload: BaseModel | dict[str, Any] | None = None,
     *,
-    tenant_id: uuid.UUID = NOBODYS,
+    tenant_id: uuid.UUID | None = None,
     user_id: uuid.UUID | None = None,
     key: str | None = None,
     run_at: datetime | None = None,
@@ -31,11 +37,14 @@ def enqueue(
     """
     Store a job in the caller's transaction: it runs if that commits; rolled back, it never was.
 
-    One INSERT; nothing is sent from here. `task` is a job task or its name.
+    One INSERT; nothing is sent from here. `task` is a job task or its name; without a tenant the
+    job is the system's.
 
     :raises UnknownTaskType: if no type has this name.
     :raises PayloadRefused: if the payload doesn't fit its model or is over 64 KiB.
-    :raises KeyInUse: if a live job of this tenant and type has the key.
+    :raises KeyInUse: if a live job of this tenant and type has the key; the caller's transaction
+        goes on.
+    :raises EnqueueRefused: if a time has no zone, or the key can't be stored.
     """
     job_type = _type_of(task)
     job = _new_job(job_type, payload, tenant_id=tenant_id, user_id=user_id, key=key)
@@ -52,7 +61,7 @@ def enqueue_many(
     task: Any,
     payloads: Iterable[BaseModel | dict[str, Any]],
     *,
-    tenant_id: uuid.UUID = NOBODYS,
+    tenant_id: uuid.UUID | None = None,
     user_id: uuid.UUID | None = None,
     run_at: datetime | None = None,
     expires_at: datetime | None = None,
@@ -110,6 +119,8 @@ def replay_job(*, job_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None
             new.save(force_insert=True)
             job_type.on_replayed(old, new)
     except IntegrityError:
+        if not Job.objects.filter(replay_of=old).exists():
+            raise  # The feature's own, from its hook.
         raise NotReplayable(f"Job {old.pk} was replayed already; replay the newest.") from None
     log_events.replayed(old, new, by)
     return new
@@ -123,15 +134,19 @@ def _new_job(
     job_type: JobType,
     payload: Any,
     *,
-    tenant_id: uuid.UUID,
+    tenant_id: uuid.UUID | None,
     user_id: uuid.UUID | None,
     key: str | None = None,
 ) -> Job:
     model = job_type.read({} if payload is None else payload)
+    tenant_id = tenant_id or NOBODYS
+    partition = job_type.partition_of(tenant_id, model)
+    _check_text("partition", partition)
+    _check_text("key", key)
     return Job(
         type=job_type.name,
         queue=job_type.queue,
-        partition=job_type.partition_of(tenant_id, model),
+        partition=partition,
         tenant_id=tenant_id,
         user_id=user_id,
         payload=payloads.as_json(model),
@@ -148,15 +163,26 @@ def _set_times(job: Job, run_at: datetime | None, expires_at: datetime | None) -
         setattr(job, name, moment)
 
 
+def _check_text(column: str, text: str | None) -> None:
+    if text is not None and (len(text) > TEXT_MAX_CHARACTERS or "\0" in text):
+        raise EnqueueRefused(f"{column}: at most {TEXT_MAX_CHARACTERS} characters, and no NUL.")
+
+
 def _insert_with_key(job: Job) -> None:
     """Insert in a savepoint: a key in use must not spoil the caller's transaction."""
-    try:
-        with transaction.atomic():
-            job.save(force_insert=True)
-    except IntegrityError:
-        holder = (
-            Job.objects.live().filter(tenant_id=job.tenant_id, type=job.type, key=job.key).first()
-        )
-        if holder is None:
-            raise  # Another constraint; or the holder settled this instant: try again.
-        raise KeyInUse(holder) from None
+    for tries_left in reversed(range(KEY_TRIES)):
+        try:
+            with transaction.atomic():
+                job.save(force_insert=True)
+            return
+        except IntegrityError:
+            holder = _holder_of_key(job)
+            if holder:
+                raise KeyInUse(holder) from None
+            if not tries_left:
+                raise  # Another constraint. Else: the holder settled this instant.
+
+
+def _holder_of_key(job: Job) -> Job | None:
+    same = {"tenant_id": job.tenant_id, "type": job.type, "key": job.key}
+    return Job.objects.live().filter(**same).first()
