@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from project.services.ports import LOOPBACK, free_port, listens
+from tests.harness.client import Client
 from tests.harness.tasks import Errand, do_nothing
 from tests.harness.variables import CHECKOUT
 
@@ -21,16 +22,15 @@ def start_in_vain(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def flower(system):
-    """A session with the password at a running Flower; its paths are absolute URLs."""
+    """A client that has the password of a running Flower."""
     address = f"{LOOPBACK}:{free_port()}"
     env = {"FLOWER_ADDRESS": address, "FLOWER_BASIC_AUTH": ":".join(PASSWORD)}
     process = system.flower(env=env)
     port = int(address.rpartition(":")[2])
     process.wait_for(lambda: listens(port), seconds=60, what="it listened")
-    session = requests.Session()
-    session.trust_env, session.auth = False, PASSWORD
-    session.url = f"http://{address}"
-    return session
+    client = Client(f"http://{address}")
+    client.auth = PASSWORD
+    return client
 
 
 class TestFlower:
@@ -40,7 +40,7 @@ class TestFlower:
         system.worker()
         system.relay()
         system.wait_for(
-            lambda: flower.get(f"{flower.url}/api/workers?refresh=1").json(),
+            lambda: flower.get("/api/workers?refresh=1").json(),
             seconds=60,
             what="Flower saw the worker",
         )
@@ -48,7 +48,7 @@ class TestFlower:
             job = enqueue(do_nothing, Errand(label="seen"))
 
         def seen():
-            return flower.get(f"{flower.url}/api/tasks").json().get(str(job.pk))
+            return flower.get("/api/tasks").json().get(str(job.pk))
 
         task = system.wait_for(
             lambda: (found := seen()) and found["state"] == "SUCCESS" and found,
@@ -57,8 +57,8 @@ class TestFlower:
         )
         assert task["name"] == "tests.do_nothing"
         assert "seen" in task["kwargs"]
-        assert "tests.do_nothing" in flower.get(f"{flower.url}/api/task/types").json()["task-types"]
-        assert str(job.pk) in flower.get(f"{flower.url}/task/{job.pk}").text
+        assert "tests.do_nothing" in flower.get("/api/task/types").json()["task-types"]
+        assert str(job.pk) in flower.get(f"/task/{job.pk}").text
 
     def test_asks_for_the_password_everywhere(self, flower):
         for path in ("/", "/tasks", "/workers", "/broker", "/api/tasks", "/api/workers"):
@@ -68,7 +68,7 @@ class TestFlower:
 
     def test_changes_nothing(self, flower):
         for path in ("worker/shutdown/first@host", "task/revoke/1", "task/apply/tests.do_nothing"):
-            answer = flower.post(f"{flower.url}/api/{path}", json={"args": []})
+            answer = flower.post(f"/api/{path}", json={"args": []})
             assert answer.status_code == 403, path
 
     @pytest.mark.parametrize(

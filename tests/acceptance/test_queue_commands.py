@@ -1,6 +1,7 @@
 """The commands that speak to the broker: what they see there, bring back and refuse."""
 
 import json
+from typing import Any
 
 from jobs import enqueue
 from project.services.ports import LOOPBACK, free_port
@@ -17,11 +18,11 @@ def enqueue_and_relay(system, count: int) -> None:
     relay.terminate()
 
 
-def ready(system) -> int | None:
+def ready(system) -> Any:
     return rows(system)["jobs"]["ready"]
 
 
-def rows(system) -> dict[str, dict]:
+def rows(system) -> dict[str, dict[str, Any]]:
     return {row["queue"]: row for row in json.loads(system.run("show_queues", "--json").stdout)}
 
 

@@ -1,6 +1,7 @@
 """Every error of the API is a problem document (RFC 9457) that names what is at fault."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -76,10 +77,10 @@ def browser(ann):
     return client
 
 
-def problem_of(answer, status: int) -> dict:
+def problem_of(answer, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.content
     assert answer.headers["Content-Type"] == "application/problem+json"
-    document = answer.json()
+    document: dict[str, Any] = answer.json()
     assert document["status"] == status
     assert document["type"]
     assert document["title"]

@@ -108,7 +108,7 @@ def ask_at_once(times: int) -> set[bytes]:
     def one(_: int) -> bytes:
         try:
             start.wait()
-            return ask("key").content
+            return bytes(ask("key").content)
         finally:
             connection.close()
 

@@ -12,7 +12,7 @@ from project import topology
 from tests.harness.tasks import do_nothing
 
 
-def faults() -> set[str]:
+def faults() -> set[str | None]:
     found = check_settings()
     assert all(fault.msg and fault.hint for fault in found)
     return {fault.id for fault in found}
@@ -29,7 +29,7 @@ def queue_like(queue: Queue, **changes) -> Queue:
         queue.name,
         exchange=queue.exchange,
         routing_key=queue.routing_key,
-        queue_arguments={**queue.queue_arguments, **changes},
+        queue_arguments={**(queue.queue_arguments or {}), **changes},
     )
 
 
