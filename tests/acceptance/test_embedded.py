@@ -1,16 +1,20 @@
 """The embedded profile, as a real process: it loses nothing, and stops when told."""
 
+import hashlib
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.harness.client import Client
 from tests.harness.embedded import Embedded
 from tests.harness.garbage import GARBAGE
 from tests.harness.variables import CHECKOUT
+from tests.harness.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,32 @@ class TestUp:
         up.send(signum)
         up.wait_until_gone()
         assert up.exit_code == 0
+
+
+class TestExport:
+    def test_goes_from_request_to_file_over_http(self, embedded):
+        # Given a product that is up, and a program with a token of a tenant
+        client = embedded.up().client(embedded.people.acme.token)
+        document = {"dataset": "projects", "format": "csv"}
+
+        # When it asks for an export, then the request is accepted and the file comes
+        accepted = client.post("/api/v1/exports", json=document)
+        assert accepted.status_code == 202
+        path = accepted.headers["Location"]
+        done: Any = wait_for(lambda: completed(client, path), 60, "the export is completed")
+        data = client.get(done["download_url"]).content
+        assert hashlib.sha256(data).hexdigest() == done["sha256"]
+        assert data.decode().startswith("id,name,")
+
+        # And another tenant's program does not see it
+        stranger = embedded.processes[0].client(embedded.people.globex.token)
+        assert stranger.get(path).status_code == 404
+
+
+def completed(client: Client, path: str) -> dict[str, Any] | None:
+    export: dict[str, Any] = client.get(path).json()
+    assert export["status"] in ("queued", "processing", "completed"), export
+    return export if export["status"] == "completed" else None
 
 
 class TestKilled:
