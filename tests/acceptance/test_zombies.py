@@ -9,6 +9,7 @@ from jobs import enqueue
 from tests.harness import faults, ledger
 from tests.harness.processes import Worker, is_stopped
 from tests.harness.system import System
+from tests.harness.tasks import add_effect
 
 #: Leases and sweeps of seconds instead of minutes; nothing else differs from production.
 IMPATIENT = {
@@ -96,7 +97,7 @@ def enqueue_accident(system: System, type_name: str, signum: int) -> str:
 
 def enqueue_errand(system: System, seconds: float = 0) -> str:
     with system.orm():
-        return str(enqueue("tests.add_effect", {"label": "errand", "seconds": seconds}).pk)
+        return str(enqueue(add_effect, {"label": "errand", "seconds": seconds}).pk)
 
 
 def effects_of(system: System, job: str) -> list[int]:
