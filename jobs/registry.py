@@ -98,6 +98,12 @@ def find_type(name: str) -> JobType | None:
     return _types.get(name)
 
 
+def has_hook(name: str) -> bool:
+    """Tell whether something must happen in the transaction that settles a job of this type."""
+    job_type = _types.get(name)
+    return job_type is not None and job_type.on_settled is not _nothing
+
+
 def all_types() -> list[JobType]:
     return sorted(_types.values(), key=lambda job_type: job_type.name)
 

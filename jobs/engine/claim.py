@@ -38,7 +38,9 @@ def claim(message: Message, *, worker: str, again: bool = False) -> Job:
     if message.dispatch is None:
         _store_foreign(message)
     dispatch = message.dispatch or 0
-    job = lifecycle.claim(message.id, dispatch, worker=worker)
+    job_type = registry.find_type(message.type)
+    durable = job_type is None or not job_type.atomic
+    job = lifecycle.claim(message.id, dispatch, worker=worker, durable=durable)
     if job is None:
         job = _second_look(message, dispatch, worker, again)
     log_events.claimed(job)

@@ -1,8 +1,9 @@
 """The only module that writes Job.state."""
 
+import json
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from jobs import log_events, registry
-from jobs.engine import statements
+from jobs.engine import round_trips, statements
 from jobs.errors import MoveRefused
 from jobs.models import Attempt, Job
 from jobs.states import MOVES, SETTLED, JobState, Outcome
@@ -61,10 +62,7 @@ def move(job: Job, to: JobState, *, ending: Ending | None = None, **changes: Any
     if to not in MOVES.get(JobState(job.state), ()):
         raise ValueError(f"{job}: {job.state} -> {to} is not a move a job can make.")
     with transaction_of(job):
-        seen = Job.objects.filter(
-            pk=job.pk, state=job.state, dispatch=job.dispatch, attempt=job.attempt
-        )
-        if not seen.update(state=to, **changes):
+        if not _as_seen(job).update(state=to, **changes):
             raise MoveRefused(job, to)
         if ending:
             _record(job, ending)
@@ -85,15 +83,22 @@ def take_due(batch: int) -> list[tuple[Any, ...]]:
         return taken
 
 
-def claim(job_id: uuid.UUID, dispatch: int, *, worker: str) -> Job | None:
+def claim(job_id: uuid.UUID, dispatch: int, *, worker: str, durable: bool = True) -> Job | None:
     """
     Give a queued job to this worker, with a lease; None if it is not queued in this dispatch.
 
     One statement, and its own transaction. Losing the race means another worker has a copy.
+    `durable=False` waits for no disk: for a type whose effects share a transaction with the
+    settle, which makes the claim durable too. What a crash of PostgreSQL takes back is queued.
+
+    The columns that only readers of the ledger need are loaded when they are asked for.
     """
     key = Job._meta.pk.get_db_prep_value(job_id, connection)
-    statement = statements.claim(settings.JOBS_LEASE_SECONDS)
-    return next(iter(Job.objects.raw(statement, [worker, key, dispatch])), None)
+    statement = statements.claim(settings.JOBS_LEASE_SECONDS, durable=durable)
+    if not statements.is_postgres():
+        return next(iter(Job.objects.raw(statement, [worker, key, dispatch])), None)
+    row = round_trips.run(statement, [worker, key, dispatch]).fetchone()
+    return row and _claimed(row)
 
 
 def take_over(job: Job, *, worker: str) -> None:
@@ -147,11 +152,10 @@ def succeed(job: Job) -> None:
     if not statements.is_postgres():
         move(job, JobState.SUCCEEDED, ending=Ending(Outcome.SUCCEEDED), **_settled())
     else:
-        key = Job._meta.pk.get_db_prep_value(job.pk, connection)
-        with connection.cursor() as cursor:
-            cursor.execute(statements.settle_succeeded(), [key, job.dispatch, job.attempt])
-            if cursor.rowcount != 1:
-                raise MoveRefused(job, JobState.SUCCEEDED)
+        tells = registry.has_hook(job.type)
+        run = round_trips.run if tells else round_trips.run_as_whole_transaction
+        if run(statements.settle_succeeded(), [job.pk, job.dispatch, job.attempt]).rowcount != 1:
+            raise MoveRefused(job, JobState.SUCCEEDED)
         job.state = JobState.SUCCEEDED
         _tell_the_feature(job)
 
@@ -229,6 +233,28 @@ def lease_from_now() -> models.Expression:
 
 def _settled() -> dict[str, Any]:
     return {"settled_at": Now(), "lease_until": None}
+
+
+def _as_seen(job: Job) -> models.QuerySet[Job]:
+    """
+    Return the job's row, if it is still what `job` says.
+
+    A claim that a crash of PostgreSQL took back leaves its attempt's number to the next one:
+    when that began tells them apart. (SQLite loses no commit, and stores milliseconds.)
+    """
+    seen = Job.objects.filter(
+        pk=job.pk, state=job.state, dispatch=job.dispatch, attempt=job.attempt
+    )
+    if job.state == JobState.RUNNING and statements.is_postgres():
+        return seen.filter(started_at=job.started_at)
+    return seen
+
+
+def _claimed(row: Sequence[Any]) -> Job:
+    """Build the job of a claimed row, whose JSON psycopg leaves as text, as Django wants it."""
+    values = dict(zip(statements.CLAIMED_COLUMNS, row, strict=True))
+    values["payload"] = json.loads(values["payload"])
+    return Job.from_db(connection.alias, statements.CLAIMED_COLUMNS, list(values.values()))
 
 
 def _record(job: Job, ending: Ending) -> None:

@@ -21,15 +21,29 @@ def now(plus_seconds: float = 0) -> str:
     return f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{plus_seconds} seconds')"
 
 
-def claim(lease_seconds: int) -> str:
-    """Parameters: worker, id, dispatch."""
+#: What a worker needs of a job, in the model's order.
+CLAIMED_COLUMNS = (
+    "id", "type", "queue", "tenant_id", "user_id", "payload", "state", "dispatch", "attempt",
+    "failures", "losses", "started_at", "worker",
+)  # fmt: skip
+
+
+def claim(lease_seconds: int, *, durable: bool = True) -> str:
+    """
+    Parameters: worker, id, dispatch.
+
+    PostgreSQL, not durable: the commit does not wait for the disk (`synchronous_commit`).
+    """
+    lax = "" if durable else "FROM SET_CONFIG('synchronous_commit', 'off', true)"
+    columns = ", ".join(CLAIMED_COLUMNS) if is_postgres() else "*"
     return f"""
         UPDATE {TABLE}
            SET state = 'running', attempt = attempt + 1, worker = %s,
                started_at = {now()}, lease_until = {now(lease_seconds)}
+               {lax if is_postgres() else ""}
          WHERE id = %s AND dispatch = %s AND state = 'queued'
            AND (expires_at IS NULL OR expires_at > {now()})
-     RETURNING *"""
+     RETURNING {columns}"""
 
 
 def extend_lease(lease_seconds: int) -> str:

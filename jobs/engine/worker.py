@@ -56,15 +56,17 @@ class JobConsumer(Consumer):
         )
         return self.ensure_connected(connection)
 
-    def on_send_event_buffered(self) -> None:
+    def on_send_event_buffered(self) -> Any:
         """Send the events of EVENTS_GATHER_SECONDS together; Flower sees them that much later."""
-        if self.hub and not self._gathers_events:
+        consumer: Any = self
+        if consumer.hub and not self._gathers_events:
             self._gathers_events = True
-            self.hub.call_later(EVENTS_GATHER_SECONDS, self._flush_gathered_events)
+            consumer.hub.call_later(EVENTS_GATHER_SECONDS, self._flush_gathered_events)
 
     def _flush_gathered_events(self) -> None:
+        consumer: Any = self
         self._gathers_events = False
-        self._flush_events()
+        consumer._flush_events()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject it, so that it is dead-lettered; Celery acknowledges it."""

@@ -1,0 +1,44 @@
+"""Sends PostgreSQL the hot statements, in few round trips and with little around them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.db import connection
+from psycopg.pq import TransactionStatus
+
+
+def run(statement: str, parameters: Sequence[Any]) -> psycopg.Cursor[Any]:
+    """
+    Execute in the current transaction, or as one of its own where there is none.
+
+    The parameters travel beside the statement. Measured: half the time of Django's own cursor,
+    most of it this process's.
+
+    :raises django.db.Error: as Django's cursors do.
+    """
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        return psycopg.Cursor(connection.connection).execute(statement, parameters)
+
+
+def run_as_whole_transaction(statement: str, parameters: Sequence[Any]) -> psycopg.Cursor[Any]:
+    """
+    Execute the only statement of the current transaction, and commit it: one round trip for three.
+
+    Where something was executed in the transaction before, this is `run`. Nothing may follow
+    that could still roll the transaction back.
+    """
+    connection.ensure_connection()
+    raw = connection.connection
+    # Django has opened a transaction by its own account; PostgreSQL hears of it with the first
+    # statement, and this is the first.
+    if raw.autocommit or raw.info.transaction_status != TransactionStatus.IDLE:
+        return run(statement, parameters)
+    raw.autocommit = True
+    try:
+        return run(statement, parameters)
+    finally:
+        if not raw.closed:
+            raw.autocommit = False
