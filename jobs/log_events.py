@@ -92,6 +92,11 @@ def recovered(silent: int, copied: int, failed_jobs: int) -> None:
     log.warning("recovery.swept", put_back=silent, copies=copied, failed=failed_jobs)
 
 
+def recovery_failed(job: "Job | None", error: BaseException) -> None:
+    about_it = about(job) if job else {}
+    log.error("recovery.failed", exc_info=(type(error), error, error.__traceback__), **about_it)
+
+
 def database_away(what: str, error: BaseException, seconds: float) -> None:
     log.warning("database.away", during=what, error=str(error), retry_in_seconds=seconds)
 

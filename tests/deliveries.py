@@ -52,6 +52,10 @@ class Recorder:
     faults: dict[str, str] = field(default_factory=dict)
     away: bool = False
 
+    def connect(self) -> None:
+        if self.away:
+            raise Unconfirmed(OSError("away"), [])
+
     def send(self, messages: Sequence[Message]) -> dict[str, str]:
         if self.away:
             raise Unconfirmed(OSError("away"), [message.id for message in messages])
@@ -59,8 +63,7 @@ class Recorder:
         return {each.id: self.faults[each.id] for each in messages if each.id in self.faults}
 
     def ready_messages(self, queue: str) -> int | None:
-        if self.away:
-            raise Unconfirmed(OSError("away"), [])
+        self.connect()
         return self.ready.get(queue, 0)
 
     def close(self) -> None:

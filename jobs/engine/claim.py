@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import log_events, registry
 from jobs.engine import lifecycle
 from jobs.errors import JobExpired, LossesSpent, NotThisTime, PayloadRefused
 from jobs.models import Job
-from jobs.states import JobState
+from jobs.states import JobState, Outcome
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def _second_look(message: Message, dispatch: int, worker: str, again: bool) -> J
     if job.dispatch != dispatch:
         raise _ignored(message, f"stale: the job is in dispatch {job.dispatch}")
     if job.state == JobState.QUEUED and job.expires_at:
-        lifecycle.fail(job, JobExpired(f"It expired at {job.expires_at.isoformat()}."), ran=False)
+        lifecycle.fail(
+            job, JobExpired(f"It expired at {job.expires_at.isoformat()}."), outcome=None
+        )
         raise _ignored(message, "expired")
     if job.state != JobState.RUNNING:
         raise _ignored(message, f"the job is {job.state}")
@@ -69,14 +72,17 @@ def _second_look(message: Message, dispatch: int, worker: str, again: bool) -> J
 def _take_over(message: Message, job: Job, worker: str) -> Job:
     """The broker says that the worker is gone, or its lease is over: this one goes on."""
     if job.losses >= settings.JOBS_LOSSES_MAX:
-        lifecycle.fail(job, LossesSpent(f"Its process died {job.losses + 1} times."), ran=False)
+        lifecycle.fail(
+            job, LossesSpent(f"Its process died {job.losses + 1} times."), outcome=Outcome.LOST
+        )
         raise _ignored(message, "losses spent")
     lifecycle.take_over(job, worker=worker)
     return job
 
 
 def _is_alive(job: Job) -> bool:
-    return job.lease_until is not None and job.lease_until > timezone.now()
+    """Ask the database, by whose clock leases run."""
+    return Job.objects.filter(pk=job.pk, lease_until__gt=Now()).exists()
 
 
 def _ignored(message: Message, reason: str) -> NotThisTime:
@@ -101,6 +107,7 @@ def _store_foreign(message: Message) -> None:
         user_id=message.user_id,
         payload=message.payload,
         state=JobState.QUEUED,
+        queued_at=timezone.now(),
     )
     # Losing the race means that another delivery of the message has stored it.
     Job.objects.bulk_create([row], ignore_conflicts=True)

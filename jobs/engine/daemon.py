@@ -54,14 +54,13 @@ class RelayDaemon:
         self._publisher.close()
 
     def _turn(self) -> None:
-        """Relay everything that is due, then sleep until more is."""
+        """Recover now and then, relay a batch, and sleep once nothing is due."""
         # Listening begins before the look at the ledger: a job committed between them wakes us.
         self._alarm = self._alarm or set_alarm(self._stopping)
         self._show_life()
-        if relay.relay_due_jobs(self._publisher):
-            return
-        self._recover()
-        self._alarm.sleep(relay.seconds_until_due())
+        self._recover()  # First: under load there is always more to relay.
+        if not relay.relay_due_jobs(self._publisher):
+            self._alarm.sleep(relay.seconds_until_due())
 
     def _show_life(self) -> None:
         if time.monotonic() < self._next_sign:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -160,18 +160,18 @@ def succeed(job: Job) -> None:
         _tell_the_feature(job)
 
 
-def fail(job: Job, error: BaseException, *, ran: bool = True) -> None:
+def fail(job: Job, error: BaseException, *, outcome: Outcome | None = Outcome.FAILED) -> None:
     """
-    Settle a job as failed. `ran` says that this attempt ended in the error.
+    Settle a job as failed. `outcome` is that of the execution which this ends; None: none ran.
 
     :raises MoveRefused: if it was cancelled or another attempt has it.
     """
-    ending = Ending(Outcome.FAILED, error) if ran else None
     move(
         job,
         JobState.FAILED,
-        ending=ending,
-        failures=F("failures") + int(ran),
+        ending=Ending(outcome, error) if outcome else None,
+        failures=F("failures") + int(outcome == Outcome.FAILED),
+        losses=F("losses") + int(outcome == Outcome.LOST),
         error=_one_line(error),
         **_settled(),
     )
@@ -197,19 +197,23 @@ def retry_later(job: Job, error: BaseException, wait: timedelta) -> None:
 
 
 def put_back(
-    job: Job, why: str, *, outcome: Outcome | None = None, run_at: datetime | None = None
+    job: Job, why: str, *, outcome: Outcome | None = None, rest: timedelta = timedelta(0)
 ) -> None:
     """
-    Return a queued or running job to `waiting`; a lost one counts as a loss.
+    Return a queued or running job to `waiting`, due after `rest`.
+
+    It keeps its place before what was enqueued later, unless it rests. A lost one counts as a
+    loss and goes behind what waits: it may be what killed its process.
 
     :raises MoveRefused: if it moved meanwhile: somebody else looks after it.
     """
+    lost = outcome == Outcome.LOST
     move(
         job,
         JobState.WAITING,
         ending=Ending(outcome) if outcome else None,
-        losses=F("losses") + int(outcome == Outcome.LOST),
-        run_at=run_at or Now(),
+        losses=F("losses") + int(lost),
+        run_at=Now() + rest if lost or rest else F("run_at"),
         lease_until=None,
     )
     log_events.put_back(job, why)
@@ -229,10 +233,6 @@ def cancel(job: Job, *, by: str) -> None:
 
 def lease_from_now() -> models.Expression:
     return Now() + timedelta(seconds=settings.JOBS_LEASE_SECONDS)
-
-
-def _settled() -> dict[str, Any]:
-    return {"settled_at": Now(), "lease_until": None}
 
 
 def _as_seen(job: Job) -> models.QuerySet[Job]:
@@ -255,6 +255,10 @@ def _claimed(row: Sequence[Any]) -> Job:
     values = dict(zip(statements.CLAIMED_COLUMNS, row, strict=True))
     values["payload"] = json.loads(values["payload"])
     return Job.from_db(connection.alias, statements.CLAIMED_COLUMNS, list(values.values()))
+
+
+def _settled() -> dict[str, Any]:
+    return {"settled_at": Now(), "lease_until": None}
 
 
 def _record(job: Job, ending: Ending) -> None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from jobs import log_events
 from jobs.engine import lifecycle, message, statements
@@ -18,7 +17,7 @@ from jobs.states import JobState
 HELD_BACK_SECONDS = 0.05
 
 #: How long a job rests that the broker returned or refused, before it is sent again.
-RETURNED_REST_SECONDS = 5
+RETURNED_REST = timedelta(seconds=5)
 
 
 def relay_due_jobs(publisher: Publisher) -> int:
@@ -43,7 +42,7 @@ def relay_due_jobs(publisher: Publisher) -> int:
     except Unconfirmed as error:
         # Unknown, not failed: a copy that arrives after all is stale by the next dispatch.
         for job in _still_queued(error.unconfirmed, dispatches):
-            _put_back(job, f"not confirmed: {error}", rest_seconds=0)
+            _put_back(job, f"not confirmed: {error}")
         raise
     for job in _still_queued(list(faults), dispatches):
         _settle_fault(job, faults[str(job.pk)])
@@ -73,16 +72,16 @@ def _settle_fault(job: Job, reason: str) -> None:
     """A lane that is not in the topology can never be reached; anything else may pass."""
     log_events.returned(str(job.pk), reason)
     if job.queue in {queue.name for queue in settings.CELERY_TASK_QUEUES}:
-        _put_back(job, reason, rest_seconds=RETURNED_REST_SECONDS)
+        _put_back(job, reason, rest=RETURNED_REST)
         return
     try:
-        lifecycle.fail(job, Unroutable(f"No queue is bound for lane {job.queue!r}."), ran=False)
+        lifecycle.fail(job, Unroutable(f"No queue is bound for lane {job.queue!r}."), outcome=None)
     except MoveRefused:
         return  # Cancelled meanwhile.
 
 
-def _put_back(job: Job, why: str, *, rest_seconds: int) -> None:
+def _put_back(job: Job, why: str, *, rest: timedelta = timedelta(0)) -> None:
     try:
-        lifecycle.put_back(job, why, run_at=timezone.now() + timedelta(seconds=rest_seconds))
+        lifecycle.put_back(job, why, rest=rest)
     except MoveRefused:
         return  # A worker has claimed it, so the message arrived; or it was cancelled.

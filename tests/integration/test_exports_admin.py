@@ -103,7 +103,7 @@ class TestList:
 
 class TestPage:
     def test_shows_everything_and_changes_nothing(self, operator, export):
-        lifecycle.fail(Job.objects.get(), ValueError(HOSTILE), ran=False)
+        lifecycle.fail(Job.objects.get(), ValueError(HOSTILE), outcome=None)
         page = text_of(operator.get(page_of(export)))
         assert str(export.job_id) in page
         assert "ValueError: &lt;script&gt;" in page

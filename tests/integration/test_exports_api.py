@@ -163,7 +163,7 @@ class TestExport:
 
     def test_shows_why_it_failed(self, api):
         export_id = requested(api)
-        lifecycle.fail(Job.objects.get(), ValueError("no such disk"), ran=False)
+        lifecycle.fail(Job.objects.get(), ValueError("no such disk"), outcome=None)
         shown = api("get", f"/{export_id}").json()
         assert (shown["status"], shown["error"]) == ("failed", "ValueError: no such disk")
 

@@ -38,7 +38,7 @@ def make_job(acme):
 @pytest.fixture
 def failed(make_job):
     job = make_job(HOSTILE)
-    lifecycle.fail(job, ValueError(HOSTILE), ran=False)
+    lifecycle.fail(job, ValueError(HOSTILE), outcome=None)
     return job
 
 
