@@ -15,7 +15,7 @@ def make_home(run: Path, user: str | None) -> Path:
     Return a directory that belongs to `user`, made the first time.
 
     It is `<run>/postgres`, or a link of that name to a directory under /var/tmp where a parent
-    of the checkout is closed to that user (a clone in /root, for one). Idempotent.
+    of the checkout is closed to that user (root's home, for one). Idempotent.
     """
     home = run / "postgres"
     if home.exists():
