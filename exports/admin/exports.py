@@ -80,6 +80,12 @@ class ExportAdmin(LedgerAdmin):
 
     # --- Request and watch ----------------------------------------------------------------------
 
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), "title": "Request an export"}
+        return super().add_view(request, form_url, context)
+
     def save_model(self, request: HttpRequest, obj: Export, form: Any, change: bool) -> None:
         export = operations.request_export(
             tenant_id=form.cleaned_data["tenant"].pk,
