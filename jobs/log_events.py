@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from kombu.utils.encoding import safe_repr
 
 if TYPE_CHECKING:
     from jobs.models import Job
@@ -50,7 +51,7 @@ def succeeded(job: "Job") -> None:
 
 
 def retried(job: "Job", error: BaseException, seconds: float) -> None:
-    log.warning("job.retried", error=repr(error), retry_in_seconds=seconds, **about(job))
+    log.warning("job.retried", error=safe_repr(error), retry_in_seconds=seconds, **about(job))
 
 
 def failed(job: "Job", error: BaseException) -> None:

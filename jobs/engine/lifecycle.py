@@ -22,6 +22,7 @@ from jobs.states import MOVES, SETTLED, JobState, Outcome
 
 TRACEBACK_MAX_CHARACTERS = 20_000
 MESSAGE_MAX_CHARACTERS = 2_000
+TYPE_MAX_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ def succeed(job: Job) -> None:
     :raises MoveRefused: if it was cancelled or another attempt has it; the caller rolls back.
     """
     if not statements.is_postgres():
-        move(job, JobState.SUCCEEDED, ending=Ending(Outcome.SUCCEEDED), **_settled())
+        ending = Ending(Outcome.SUCCEEDED)
+        move(job, JobState.SUCCEEDED, ending=ending, error="", **_settled())
     else:
         tells = registry.has_hook(job.type)
         run = round_trips.run if tells else round_trips.run_as_whole_transaction
@@ -270,8 +272,8 @@ def _record(job: Job, ending: Ending) -> None:
         outcome=ending.outcome,
         worker=job.worker,
         started_at=job.started_at,
-        error_type=type(error).__name__ if error else "",
-        error_message=_storable(str(error))[:MESSAGE_MAX_CHARACTERS] if error else "",
+        error_type=type(error).__name__[:TYPE_MAX_CHARACTERS] if error else "",
+        error_message=_storable(_said(error))[:MESSAGE_MAX_CHARACTERS] if error else "",
         traceback=_storable(_format(error))[-TRACEBACK_MAX_CHARACTERS:] if error else "",
     )
 
@@ -281,7 +283,16 @@ def _format(error: BaseException) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return _storable(f"{type(error).__name__}: {error}")[:MESSAGE_MAX_CHARACTERS]
+    text = f"{type(error).__name__}: {_said(error)}"
+    return _storable(" ".join(text.split()))[:MESSAGE_MAX_CHARACTERS]
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error says; one that fails to say it must not keep its job from moving."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"(its text can't be read: {type(another).__name__})"
 
 
 def _storable(text: str) -> str:

@@ -76,7 +76,7 @@ def settle_succeeded() -> str:
     return f"""
         WITH moved AS (
             UPDATE {TABLE}
-               SET state = 'succeeded', settled_at = {now()}, lease_until = NULL
+               SET state = 'succeeded', settled_at = {now()}, lease_until = NULL, error = ''
              WHERE id = %s AND dispatch = %s AND attempt = %s AND state = 'running'
          RETURNING id, attempt, dispatch, worker, started_at, settled_at)
         INSERT INTO jobs_attempt (job_id, attempt, dispatch, outcome, worker, started_at, ended_at,
