@@ -7,13 +7,13 @@ import uuid
 
 def new_id() -> uuid.UUID:
     """
-    Return a UUID of version 7 (RFC 9562): 48 bits of milliseconds, then 74 random bits.
+    Return a UUID of version 7: milliseconds, a 4096th of one, then 62 random bits.
 
     New rows land at the end of every index instead of all over it, and `ORDER BY id` is the
-    order of creation to the millisecond.
+    order in which a process made them. (RFC 9562, section 6.2, method 3.)
     """
-    milliseconds = time.time_ns() // 1_000_000
-    bits = milliseconds << 80 | int.from_bytes(os.urandom(10), "big")
-    bits = bits & ~(0xF << 76) | 0x7 << 76  # The version.
-    bits = bits & ~(0x3 << 62) | 0x2 << 62  # The variant.
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8), "big") & (1 << 62) - 1
+    bits = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random
     return uuid.UUID(int=bits)
