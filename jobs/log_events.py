@@ -1,5 +1,6 @@
 """Owns every log line of the engine: one function an event, each with its context."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -23,7 +24,8 @@ def about(job: "Job") -> dict[str, Any]:
 
 
 def enqueued(job: "Job") -> None:
-    log.debug("job.enqueued", **about(job))
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("job.enqueued", **about(job))
 
 
 def enqueued_many(job_type: str, count: int) -> None:
@@ -35,7 +37,8 @@ def replayed(old: "Job", new: "Job", by: str) -> None:
 
 
 def claimed(job: "Job") -> None:
-    log.debug("job.claimed", **about(job))
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("job.claimed", **about(job))
 
 
 def taken_over(job: "Job") -> None:
@@ -47,7 +50,8 @@ def copy_ignored(job_id: str, dispatch: int, reason: str) -> None:
 
 
 def succeeded(job: "Job") -> None:
-    log.info("job.succeeded", **about(job))
+    if log.isEnabledFor(logging.INFO):
+        log.info("job.succeeded", **about(job))
 
 
 def retried(job: "Job", error: BaseException, seconds: float) -> None:

@@ -19,10 +19,18 @@ TEXT = structlog.dev.ConsoleRenderer(
 )
 
 
+#: Celery's line of each task that succeeded or was ignored: the engine says it of its jobs.
+SAID_TWICE = ("celery.app.trace",)
+
+
 def configure_logging(level: str, style: str) -> None:
     """Send all records to standard error in one style, `text` or `json`."""
     structlog.configure(
-        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -33,6 +41,7 @@ def configure_logging(level: str, style: str) -> None:
             "disable_existing_loggers": False,
             "formatters": {"line": {"()": _formatter, "style": style}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "loggers": {name: {"level": "WARNING"} for name in SAID_TWICE},
             "root": {"handlers": ["stderr"], "level": level},
         }
     )

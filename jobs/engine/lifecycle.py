@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -94,11 +94,11 @@ def claim(job_id: uuid.UUID, dispatch: int, *, worker: str, durable: bool = True
 
     The columns that only readers of the ledger need are loaded when they are asked for.
     """
-    key = Job._meta.pk.get_db_prep_value(job_id, connection)
     statement = statements.claim(settings.JOBS_LEASE_SECONDS, durable=durable)
     if not statements.is_postgres():
+        key = Job._meta.pk.get_db_prep_value(job_id, connection)
         return next(iter(Job.objects.raw(statement, [worker, key, dispatch])), None)
-    row = round_trips.run(statement, [worker, key, dispatch]).fetchone()
+    row = round_trips.run(statement, [worker, job_id, dispatch]).fetchone()
     return row and _claimed(row)
 
 
@@ -256,7 +256,7 @@ def _claimed(row: Sequence[Any]) -> Job:
     """Build the job of a claimed row, whose JSON psycopg leaves as text, as Django wants it."""
     values = dict(zip(statements.CLAIMED_COLUMNS, row, strict=True))
     values["payload"] = json.loads(values["payload"])
-    return Job.from_db(connection.alias, statements.CLAIMED_COLUMNS, list(values.values()))
+    return Job.from_db(DEFAULT_DB_ALIAS, statements.CLAIMED_COLUMNS, list(values.values()))
 
 
 def _settled() -> dict[str, Any]:

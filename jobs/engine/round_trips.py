@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import TransactionStatus
 
 
@@ -17,10 +17,12 @@ def run(statement: str, parameters: Sequence[Any]) -> psycopg.Cursor[Any]:
 
     :raises django.db.Error: as Django's cursors do.
     """
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors:
-        return psycopg.Cursor(connection.connection).execute(statement, parameters)
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    if database.connection is None:
+        database.connect()
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        return psycopg.Cursor(database.connection).execute(statement, parameters)
 
 
 def run_as_whole_transaction(statement: str, parameters: Sequence[Any]) -> psycopg.Cursor[Any]:
@@ -30,11 +32,10 @@ def run_as_whole_transaction(statement: str, parameters: Sequence[Any]) -> psyco
     Where something was executed in the transaction before, this is `run`. Nothing may follow
     that could still roll the transaction back.
     """
-    connection.ensure_connection()
-    raw = connection.connection
+    raw = connections[DEFAULT_DB_ALIAS].connection
     # Django has opened a transaction by its own account; PostgreSQL hears of it with the first
     # statement, and this is the first.
-    if raw.autocommit or raw.info.transaction_status != TransactionStatus.IDLE:
+    if raw is None or raw.autocommit or raw.pgconn.transaction_status != TransactionStatus.IDLE:
         return run(statement, parameters)
     raw.autocommit = True
     try:

@@ -5,11 +5,14 @@ Leases and due times are judged by the database's clock, so that the clocks of t
 need not agree.
 """
 
+from functools import cache
+
 from django.db import connection
 
 TABLE = "jobs_job"
 
 
+@cache
 def is_postgres() -> bool:
     return connection.vendor == "postgresql"
 
@@ -28,6 +31,7 @@ CLAIMED_COLUMNS = (
 )  # fmt: skip
 
 
+@cache
 def claim(lease_seconds: int, *, durable: bool = True) -> str:
     """
     Parameters: worker, id, dispatch.
@@ -46,6 +50,7 @@ def claim(lease_seconds: int, *, durable: bool = True) -> str:
      RETURNING {columns}"""
 
 
+@cache
 def extend_lease(lease_seconds: int) -> str:
     """Parameters: id, dispatch, attempt."""
     return f"""
@@ -71,6 +76,7 @@ def idle_limit(seconds: int) -> str:
     return f"SET_CONFIG('idle_in_transaction_session_timeout', '{seconds}s', true)"
 
 
+@cache
 def settle_succeeded() -> str:
     """Parameters: id, dispatch, attempt. PostgreSQL: one round trip for the move and its record."""
     return f"""
