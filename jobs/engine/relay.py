@@ -54,9 +54,6 @@ def seconds_until_due() -> float:
     """Return how long the relay may sleep unless it is notified."""
     poll = float(settings.JOBS_RELAY_POLL_SECONDS)
     with connection.cursor() as cursor:
-        cursor.execute(statements.any_due(), [])
-        if cursor.fetchone():
-            return HELD_BACK_SECONDS
         cursor.execute(statements.seconds_until_due(), [])
         (seconds,) = cursor.fetchone()
     return poll if seconds is None else min(poll, max(float(seconds), HELD_BACK_SECONDS))

@@ -145,15 +145,20 @@ def _limit_case(limits: dict[str, int], default_limit: int) -> str:
     return f"CASE {pool}{cases} ELSE {int(default_limit)} END" if cases else str(default_limit)
 
 
-def _due_postgres(dues: str, limit: str, batch: int) -> str:
-    return f"""
-        names AS (
+def _names(dues: str) -> str:
+    """Return the CTE that walks the index of due jobs from partition to partition (PostgreSQL)."""
+    return f"""names AS (
             (SELECT partition FROM {TABLE} WHERE {dues} ORDER BY partition LIMIT 1)
             UNION ALL
             SELECT (SELECT j.partition FROM {TABLE} j
                      WHERE {dues} AND j.partition > names.partition
                      ORDER BY j.partition LIMIT 1)
-              FROM names WHERE names.partition IS NOT NULL),
+              FROM names WHERE names.partition IS NOT NULL)"""
+
+
+def _due_postgres(dues: str, limit: str, batch: int) -> str:
+    return f"""
+        {_names(dues)},
         flying AS (
             SELECT partition, COUNT(*) AS busy FROM {TABLE}
              WHERE state IN ('queued', 'running') GROUP BY partition),
@@ -186,18 +191,20 @@ def _due_sqlite(dues: str, limit: str) -> str:
         due AS (SELECT id, run_at, busy, turn FROM ranked WHERE turn + busy <= {limit})"""
 
 
-def any_due() -> str:
-    """Is there a due job? After a take that found none: one that waits for a slot."""
-    return f"""
-        SELECT 1 FROM {TABLE}
-         WHERE state IN ('waiting', 'retrying') AND run_at <= {now()} LIMIT 1"""
-
-
 def seconds_until_due() -> str:
-    """The seconds until the next job is due, or NULL; read from the index of due jobs alone."""
-    seconds = (
-        f"EXTRACT(EPOCH FROM MIN(run_at) - {now()})"
-        if is_postgres()
-        else "(JULIANDAY(MIN(run_at)) - JULIANDAY('now')) * 86400"
-    )
-    return f"SELECT {seconds} FROM {TABLE} WHERE state IN ('waiting', 'retrying')"
+    """
+    The seconds until the next job is due, negative where one waits for its slot; NULL: none waits.
+
+    PostgreSQL: the first of each partition, as `take` finds them, and not every job that waits.
+    """
+    dues = "state IN ('waiting', 'retrying')"
+    if not is_postgres():
+        seconds = "(JULIANDAY(MIN(run_at)) - JULIANDAY('now')) * 86400"
+        return f"SELECT {seconds} FROM {TABLE} WHERE {dues}"
+    return f"""
+        WITH RECURSIVE {_names(dues)}
+        SELECT EXTRACT(EPOCH FROM MIN(next.run_at) - {now()})
+          FROM names CROSS JOIN LATERAL (
+               SELECT run_at FROM {TABLE} j
+                WHERE j.partition = names.partition AND {dues}
+                ORDER BY run_at LIMIT 1) next"""
