@@ -1,11 +1,16 @@
 """Reads lines from PostgreSQL, which writes them itself: COPY is the fastest way out of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, QuerySet
-from psycopg import ClientCursor, Connection
+from psycopg import ClientCursor, Connection, Error, errors, generators
+from psycopg.abc import PQGen
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Wait
 
 from exports.formats.base import BLOCK_BYTES, Block, Format
 from exports.formats.kinds import Kind
@@ -19,6 +24,9 @@ SESSION = """
     SET extra_float_digits = 1;
 """
 
+#: How long to try to tell the server that nobody reads any more.
+CANCEL_SECONDS = 2.0
+
 
 def copied_lines(
     rows: QuerySet[Any],
@@ -27,7 +35,11 @@ def copied_lines(
     writer: Format,
     database: BaseDatabaseWrapper,
 ) -> Iterator[Block]:
-    """Yield the lines of the rows. The connection can do nothing else until the last is read."""
+    """
+    Yield the lines of the rows.
+
+    The connection is good for nothing else: who stops before the last line has to close it.
+    """
     selected = {f"{name}_text": writer.select(kind, F(name)) for name, kind in columns.items()}
     query = rows.annotate(**selected).values_list(*selected).query
     sql, params = query.get_compiler(connection=database).as_sql()
@@ -35,19 +47,52 @@ def copied_lines(
     connection: Connection[Any] = database.connection
     connection.execute(SESSION)
     whole = ClientCursor(connection).mogrify(sql, params)  # COPY takes no parameters.
-    with connection.cursor().copy(writer.copy(whole, names).encode()) as copy:
-        yield from in_blocks(copy)
+    connection.wait(started(connection.pgconn, writer.copy(whole, names).encode()))
+    more = True
+    try:
+        while more:
+            lines, more = connection.wait(arriving(connection.pgconn))
+            if lines:
+                yield Block(b"".join(lines), len(lines))
+    finally:
+        if more:  # Closing is not enough: a server that still sorts would go on for nobody.
+            with contextlib.suppress(Error):
+                connection.cancel_safe(timeout=CANCEL_SECONDS)
 
 
-def in_blocks(lines: Iterable[bytes | bytearray | memoryview]) -> Iterator[Block]:
-    """Join lines. This loop runs once per row of an export: each name in it was measured."""
-    waiting: list[bytes | bytearray | memoryview] = []
+def started(pgconn: PGconn, statement: bytes) -> PQGen[None]:
+    """Send the statement and wait until the server has begun to copy."""
+    pgconn.send_query(statement)
+    check((yield from generators.execute(pgconn)), ExecStatus.COPY_OUT)
+
+
+def arriving(pgconn: PGconn) -> PQGen[tuple[list[memoryview], bool]]:
+    """
+    Take the lines of one block as they arrive, and say whether more may follow.
+
+    Instead of psycopg's `Copy`, which sets out to wait anew for every line: that was a third of
+    the processor time of a whole export (measured). This loop runs once per row.
+    """
+    take = pgconn.get_copy_data
+    lines: list[memoryview] = []
     size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
-        if size >= BLOCK_BYTES:
-            yield Block(b"".join(waiting), len(waiting))
-            waiting, size = [], 0
-    if waiting:
-        yield Block(b"".join(waiting), len(waiting))
+    while size < BLOCK_BYTES:
+        length, line = take(1)
+        if length > 0:
+            lines.append(line)
+            size += length
+        elif length == 0:  # Nothing has arrived.
+            while not (yield Wait.R):
+                pass
+            pgconn.consume_input()
+        else:
+            check((yield from generators.fetch_many(pgconn)), ExecStatus.COMMAND_OK)
+            return lines, False
+    return lines, True
+
+
+def check(results: Sequence[PGresult], wanted: ExecStatus) -> None:
+    """:raises psycopg.Error: what the server says that went wrong."""
+    for result in results:
+        if result.status != wanted:
+            raise errors.error_from_result(result)

@@ -20,6 +20,7 @@ from exports.formats.safe_text import safe_text, safe_text_sql
 from exports.streams import stream
 from project.accounts.models import Tenant
 from project.workspace.models import Item, Project
+from tests.harness.waiting import wait_for
 from tests.hostile import FORMULA_CASES, HOSTILE_TEXTS
 from tests.people import make_tenant
 
@@ -258,7 +259,7 @@ class TestSources:
         next(blocks)
         assert open_connections() == 1
         blocks.close()
-        assert open_connections() == 0
+        wait_for(lambda: open_connections() == 0, 30, "the server to notice")
 
     def test_do_not_depend_on_how_the_server_prints_values(self, store, project):
         store([{"created_at": MOMENT}])
