@@ -19,15 +19,18 @@ def run_enqueued_jobs(*, raise_errors: bool = True) -> list[Job]:
     Run every due job, and what these enqueue, until none is left; return them as they ended.
 
     Each is taken, claimed, run and settled as in a worker; the waits before retries are skipped.
-    With `raise_errors` the error of a job that fails for good is raised, after it has settled.
+    With `raise_errors` the first error of a job that failed for good is raised, after all ran.
     """
     ran: dict[str, None] = {}
+    errors: list[Exception] = []
     while taken := _take():
         for each in taken:
-            if len(ran) >= JOBS_MAX:
-                raise AssertionError(f"Over {JOBS_MAX} jobs: does one enqueue itself for ever?")
             ran[each.id] = None
-            _run(each, raise_errors=raise_errors)
+            if len(ran) > JOBS_MAX:
+                raise AssertionError(f"Over {JOBS_MAX} jobs: does one enqueue itself for ever?")
+            errors += _run(each)
+    if raise_errors and errors:
+        raise errors[0]
     return list(Job.objects.filter(pk__in=ran).order_by("pk"))
 
 
@@ -36,18 +39,19 @@ def _take() -> list[message.Message]:
     return [message.from_taken(row) for row in lifecycle.take_due(100)]
 
 
-def _run(delivered: message.Message, *, raise_errors: bool) -> None:
+def _run(delivered: message.Message) -> list[Exception]:
+    """Run one message and return the error that its job failed with, if it did."""
     task = current_app.tasks[delivered.headers["task"]]
     task.push_request(**_request(delivered))
     try:
         task(**(task.request.kwargs or {}))
     except (Ignore, Retry, Reject):
-        return  # How the engine tells Celery that the ledger has the rest.
-    except Exception:
-        if raise_errors:
-            raise
+        pass  # How the engine tells Celery that the ledger has the rest.
+    except Exception as error:
+        return [error]
     finally:
         task.pop_request()
+    return []
 
 
 def _request(delivered: message.Message) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 
 from jobs import log_events
 from jobs.engine import lifecycle, stopping
@@ -20,6 +20,7 @@ class Heartbeat:
     def __init__(self) -> None:
         self._due: dict[int, tuple[float, Job]] = {}
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._pid = 0
 
     @contextmanager
@@ -32,6 +33,10 @@ class Heartbeat:
         finally:
             self._due.pop(id(job), None)
 
+    def stop(self) -> None:
+        """End the thread; the heart of a process beats as long as the process lives."""
+        self._stopping.set()
+
     def _start_thread(self) -> None:
         """Start the thread once a process: threads do not survive the fork of a worker's child."""
         if self._pid == os.getpid():
@@ -43,18 +48,18 @@ class Heartbeat:
                 self._pid = os.getpid()
 
     def _run(self) -> None:
-        while True:
-            time.sleep(min(1.0, settings.JOBS_HEARTBEAT_SECONDS / 2))
+        while not self._stopping.wait(min(1.0, settings.JOBS_HEARTBEAT_SECONDS / 2)):
             for name, (due, job) in list(self._due.items()):
                 if time.monotonic() >= due:
                     self._beat(name, job)
             if not self._due:
                 connection.close()
+        connection.close()
 
     def _beat(self, name: int, job: Job) -> None:
         try:
             alive = lifecycle.extend_lease(job)
-        except Error as error:
+        except Exception as error:  # Whatever it is: without this thread every lease would end.
             log_events.database_away("heartbeat", error, settings.JOBS_HEARTBEAT_SECONDS)
             connection.close()
             alive = True  # Unknown. The fence decides, whatever happens to the lease.
