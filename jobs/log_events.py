@@ -81,6 +81,10 @@ def heartbeat_refused(job: "Job") -> None:
     log.warning("job.heartbeat_refused", **about(job))
 
 
+def stood_down(job: "Job", why: str) -> None:
+    log.warning("job.stood_down", why=why, **about(job))
+
+
 def relayed(count: int, seconds: float) -> None:
     log.debug("relay.sent", jobs=count, seconds=round(seconds, 4))
 

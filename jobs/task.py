@@ -19,7 +19,7 @@ from jobs import log_events, operations, registry
 from jobs.engine import claim, lifecycle, stopping
 from jobs.engine.heartbeat import heartbeat
 from jobs.engine.patience import patiently
-from jobs.errors import EnqueueRefused, GiveUp, PayloadRefused
+from jobs.errors import EnqueueRefused, GiveUp, MoveRefused, PayloadRefused
 from jobs.models import Job
 from jobs.registry import JobType
 from jobs.states import JobState, Outcome
@@ -77,6 +77,9 @@ class JobTask(Task):  # type: ignore[type-arg]
         with heartbeat.keep(job):
             try:
                 self.run(*args, **kwargs)
+            except MoveRefused as refused:
+                log_events.stood_down(job, str(refused))
+                raise
             except (Ignore, Retry, Reject):
                 raise
             except Exception as error:
@@ -174,14 +177,18 @@ class JobTask(Task):  # type: ignore[type-arg]
         """
         transaction.get_connection().close()  # The signal may have cut a statement in two.
         message = self._message({})
-        job = Job.objects.filter(pk=message.id, dispatch=message.dispatch or 0).first()
+        job = Job.objects.filter(pk=message.id).first()
         known = self.request.get("job")
-        if job is None or job.state == JobState.QUEUED:  # None: another program's, not stored yet.
+        current = job is not None and job.dispatch == (message.dispatch or 0)
+        if job is None or (current and job.state == JobState.QUEUED):
+            # None: another program's, not stored yet.
             raise Reject("interrupted before it was claimed", requeue=True)
-        mine = job.state == JobState.RUNNING and job.worker == self._worker()
+        mine = current and job.state == JobState.RUNNING and job.worker == self._worker()
         if mine and (known is None or known.attempt == job.attempt):
             # Losing the race means that it was cancelled: MoveRefused is acknowledged too.
             lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
+        else:
+            log_events.stood_down(known or job, f"interrupted; the job is {job.state}")
         raise Ignore
 
 

@@ -62,7 +62,7 @@ class TestAsleepUntilAnotherTookOver:
         sleeper.resume(pid)
 
         # Then its write is refused: one effect, and a ledger that has not changed
-        sleeper.wait_for_log(f"[{job}] ignored")
+        ledger.wait_until_stood_down(sleeper, job)
         assert ledger.job_row(system, job) == settled
         assert ledger.outcomes(system, job) == ["lost", "succeeded"]
         assert effects_of(system, job) == [2]
@@ -87,7 +87,7 @@ class TestALockThatIsHeld:
 
         ledger.wait_for_state(system, held, "succeeded")
         sleeper.resume(pid)
-        sleeper.wait_for_log(f"[{held}] ignored")
+        ledger.wait_until_stood_down(sleeper, held)
 
 
 def enqueue_accident(system: System, type_name: str, signum: int) -> str:

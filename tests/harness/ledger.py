@@ -3,6 +3,7 @@
 from typing import Any
 
 from jobs.states import SETTLED
+from tests.harness.processes import Process
 from tests.harness.system import System
 
 #: A safety net for a job that takes seconds, on a machine with much else to do.
@@ -41,6 +42,16 @@ def wait_for_state(
         return state if state in states else ""
 
     return system.wait_for(reached, seconds=seconds, what=what)
+
+
+def wait_until_stood_down(worker: Process, job_id: object) -> None:
+    """Wait until a worker says that an attempt of its own was refused, or interrupted in time."""
+
+    def said() -> bool:
+        lines = worker.log_text().splitlines()
+        return any("job.stood_down" in line and str(job_id) in line for line in lines)
+
+    worker.wait_for(said, seconds=SETTLE_SECONDS, what=f"it stood down from job {job_id}")
 
 
 def wait_until_all_settled(system: System, *, seconds: float = SETTLE_SECONDS) -> None:
