@@ -121,7 +121,10 @@ class TestIdempotencyKey:
             body = {"format": "csv", "dataset": "items"}
             headers = {"Idempotency-Key": "fifty"}
             with web.client(system.people.acme.token) as client:
-                return client.post(exporting.EXPORTS, json=body, headers=headers)
+                answer: requests.Response = client.post(
+                    exporting.EXPORTS, json=body, headers=headers
+                )
+                return answer
 
         before = system.value("SELECT count(*) FROM exports_export")
         with ThreadPoolExecutor(50) as pool:

@@ -15,4 +15,4 @@ def write_slowly(part: FilePart, data: bytes) -> None:
     time.sleep(REST_SECONDS)
 
 
-FilePart.write = write_slowly  # type: ignore[method-assign]
+FilePart.write = write_slowly  # type: ignore[assignment, method-assign]

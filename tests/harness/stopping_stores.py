@@ -17,5 +17,5 @@ def stop_before(publish: Callable[[Any], None]) -> Callable[[Any], None]:
     return stop_and_publish
 
 
-FilePart.publish = stop_before(FilePart.publish)  # type: ignore[method-assign]
-S3Part.publish = stop_before(S3Part.publish)  # type: ignore[method-assign]
+FilePart.publish = stop_before(FilePart.publish)  # type: ignore[assignment, method-assign]
+S3Part.publish = stop_before(S3Part.publish)  # type: ignore[assignment, method-assign]
