@@ -108,6 +108,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 30,  # Seconds that one writer waits for another.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:
+    prepares = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
+    #: Uses after which the engine's statements, and no others, are planned once for many.
+    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5 if prepares else None
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery and RabbitMQ ------------------------------------------------------------------------

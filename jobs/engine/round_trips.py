@@ -1,5 +1,6 @@
 """Sends PostgreSQL the hot statements, in few round trips and with little around them."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,13 +8,16 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import TransactionStatus
 
+#: How long a plan is kept: one made for a small table would read all of a table that has grown.
+PLAN_SECONDS = 30
+
 
 def run(statement: str, parameters: Sequence[Any]) -> psycopg.Cursor[Any]:
     """
     Execute in the current transaction, or as one of its own where there is none.
 
-    The parameters travel beside the statement. Measured: half the time of Django's own cursor,
-    most of it this process's.
+    The parameters travel beside the statement, which is prepared where the database's option
+    `prepare_threshold` allows it. Measured: planning it is half of what PostgreSQL does.
 
     :raises django.db.Error: as Django's cursors do.
     """
@@ -22,7 +26,8 @@ def run(statement: str, parameters: Sequence[Any]) -> psycopg.Cursor[Any]:
         database.connect()
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
-        return psycopg.Cursor(database.connection).execute(statement, parameters)
+        cursor = psycopg.Cursor(database.connection)
+        return cursor.execute(_with_new_plan(statement), parameters)
 
 
 def run_as_whole_transaction(statement: str, parameters: Sequence[Any]) -> psycopg.Cursor[Any]:
@@ -43,3 +48,8 @@ def run_as_whole_transaction(statement: str, parameters: Sequence[Any]) -> psyco
     finally:
         if not raw.closed:
             raw.autocommit = False
+
+
+def _with_new_plan(statement: str) -> str:
+    """Return the statement with a text that changes: psycopg keeps what it prepared by text."""
+    return f"{statement} /* {time.monotonic() // PLAN_SECONDS:.0f} */"
