@@ -1,4 +1,8 @@
-"""The engine's statements on SQLite, where the embedded profile keeps its ledger."""
+"""
+The engine's statements on SQLite, where the embedded profile keeps its ledger.
+
+A run on PostgreSQL leaves this module out; tests/integration/test_on_sqlite.py runs it then.
+"""
 
 from datetime import timedelta
 
@@ -27,13 +31,10 @@ from tests.drills import (
     take,
 )
 
+if on_postgres():
+    pytest.skip("tests/integration/test_on_sqlite.py runs it", allow_module_level=True)
+
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def sqlite():
-    if on_postgres():
-        pytest.skip("This run's tests share PostgreSQL; `pytest tests/unit` has SQLite.")
 
 
 @pytest.fixture
