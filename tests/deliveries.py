@@ -51,9 +51,11 @@ class Recorder:
     ready: dict[str, int] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     away: bool = False
+    refused: int = 0
 
     def connect(self) -> None:
         if self.away:
+            self.refused += 1
             raise Unconfirmed(OSError("away"), [])
 
     def send(self, messages: Sequence[Message]) -> dict[str, str]:
