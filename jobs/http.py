@@ -99,7 +99,12 @@ class Problem(Exception):
 def refuse_nobody(actor: Actor) -> None:
     """:raises Problem: 401, with the reason, if there is nobody behind the request."""
     if not actor.is_authenticated:
-        raise Problem(401, detail=actor.refused, headers={"WWW-Authenticate": "Bearer"})
+        raise Problem(
+            401,
+            detail=actor.refused,
+            field="Authorization",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
 
 
 def require(request: HttpRequest, scope: str) -> Member:

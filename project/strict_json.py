@@ -21,7 +21,8 @@ class StrictParser(Parser):
             document = json.loads(request.body, parse_constant=_refuse_constant)
             faults = list(_unstorable(document))
         except (ValueError, RecursionError) as error:
-            raise Problem(400, "Invalid JSON", f"The body is not JSON: {error}.") from error
+            detail = f"The body is not JSON: {error}."
+            raise Problem(400, "Invalid JSON", detail, field="body") from error
         _refuse(faults)
         return document
 

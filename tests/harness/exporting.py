@@ -53,6 +53,11 @@ def see_export(client: Client, export_id: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def rows_done(client: Client, export_id: str) -> int:
+    """Return how many rows an export says it has written."""
+    return int(see_export(client, export_id)["progress"]["rows"])
+
+
 def wait_for_export(
     client: Client, export_id: str, *, status: str = "completed", seconds: float = SETTLE_SECONDS
 ) -> dict[str, Any]:

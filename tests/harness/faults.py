@@ -18,8 +18,14 @@ class Accident(BaseModel):
 
 
 def meet_accident(job: Job, payload: Accident) -> None:
-    """A SIGSTOP returns when a test sends SIGCONT; a SIGKILL never does."""
+    """
+    A SIGSTOP returns when a test sends SIGCONT; a SIGKILL never does.
+
+    The sleeper's heartbeat would interrupt it as soon as it wakes. Here it is deaf to that, so
+    that it goes on to its late write, and nothing but the fence refuses it.
+    """
     if job.attempt == 1:
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         os.kill(os.getpid(), payload.signal)
 
 
