@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from celery import current_app
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import Error, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs import operations
@@ -232,6 +232,31 @@ class TestFence:
 
         assert seen == 1
         assert fresh(job).attempt == 2
+
+    def test_of_a_process_that_hangs_ends_with_its_lease(self, settings):
+        # Given a process that is stopped inside its fence
+        settings.JOBS_LEASE_SECONDS = 1
+        job = make_job(run_freely, state=JobState.RUNNING)
+        inside, taken = threading.Event(), threading.Event()
+
+        def hang():
+            with job.fence():
+                leave_effect("late")
+                inside.set()
+                taken.wait(60)
+
+        def take_over():
+            inside.wait(60)
+            try:
+                lifecycle.take_over(fresh(job), worker="other")
+            finally:
+                taken.set()
+
+        # Then PostgreSQL ends its session: another has the job, and what it wrote is gone
+        hung, _ = at_once(hang, take_over)
+
+        assert isinstance(hung, Error)
+        assert (fresh(job).worker, effects()) == ("other", 0)
 
     def test_rolls_back_what_was_written_before_an_error(self):
         job = make_job(run_freely, state=JobState.RUNNING)

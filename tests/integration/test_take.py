@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from jobs import enqueue, enqueue_many, registry
@@ -260,6 +260,33 @@ class TestALockedRow:
 
         assert messages == []
         assert len(take()) == 1
+
+
+class TestARelayThatHangs:
+    def test_inside_its_take_stops_no_other_for_long(self, monkeypatch):
+        # Given a relay that is stopped between the lock and the commit
+        monkeypatch.setattr(statements, "TAKE_IDLE_SECONDS", 1)
+        enqueue(run_atomic, {}, tenant_id=ACME)
+        locked, taken = threading.Event(), threading.Event()
+
+        def hang():
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statements.take_lock())
+                locked.set()
+                taken.wait(60)
+
+        def take_meanwhile():
+            locked.wait(60)
+            try:
+                return take()
+            finally:
+                taken.set()
+
+        # Then PostgreSQL ends its session, and the other relay takes
+        hung, messages = at_once(hang, take_meanwhile)
+
+        assert isinstance(hung, Error)
+        assert len(messages) == 1
 
 
 def rows_read(statement):
