@@ -1,34 +1,25 @@
 """`@job_task`: makes a function of a job and a typed payload a Celery task that loses nothing."""
 
 import inspect
-import os
-import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import count
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, get_type_hints
 
 from celery import Task, shared_task
-from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
+from celery.exceptions import MaxRetriesExceededError, Reject, Retry
 from django.conf import settings
-from django.db import transaction
 from pydantic import BaseModel
 
-from jobs import log_events, operations, registry
-from jobs.engine import claim, lifecycle, stopping
-from jobs.engine.heartbeat import heartbeat
-from jobs.engine.patience import patiently
-from jobs.errors import EnqueueRefused, GiveUp, MoveRefused, PayloadRefused
+from jobs import operations, registry
+from jobs.engine import stopping
+from jobs.engine.delivery import Delivery
+from jobs.errors import EnqueueRefused, GiveUp, PayloadRefused
 from jobs.models import Job
 from jobs.registry import JobType
-from jobs.states import JobState, Outcome
 
 #: Longer waits would outlive the patience of whoever looks: 10 minutes at most.
 LONGEST_RETRY_SECONDS = 600
-
-#: As the column is long.
-WORKER_MAX_CHARACTERS = 200
 
 #: Celery's options that the ledger keeps as columns, and those that mean nothing without it.
 _KEPT = frozenset({"countdown", "eta", "expires", "tenant_id", "user_id", "key"})
@@ -55,35 +46,13 @@ class JobTask(Task):  # type: ignore[type-arg]
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Run one delivery; let go of its job when the worker stops or the lease is lost."""
+        delivery = self._delivery(args, kwargs)
+        self.request.update(delivery=delivery)
         try:
             with stopping.interruptible(str(self.request.id)):
-                self._attempt(args, kwargs)
+                delivery.attempt(lambda: self.run(**kwargs), soft_limit=self._soft_limit())
         except stopping.Interrupted:
-            self._let_go()
-
-    def _attempt(self, args: Any, kwargs: dict[str, Any]) -> None:
-        """Claim the job, run it, and settle an ordinary failure before Celery hears of it."""
-        until = self._wait_until()
-        message = self._message(kwargs)
-        if args:
-            raise PayloadRefused(f"{self.name}: the payload is keyword arguments alone.")
-        tries = count()
-        job = patiently(
-            "claim",
-            lambda: claim.claim(message, worker=self._worker(), again=next(tries) > 0),
-            until=until,
-        )
-        self.request.update(job=job, wait_until=until)
-        with heartbeat.keep(job):
-            try:
-                self.run(*args, **kwargs)
-            except MoveRefused as refused:
-                log_events.stood_down(job, str(refused))
-                raise
-            except (Ignore, Retry, Reject):
-                raise
-            except Exception as error:
-                self._fail(job, error)
+            delivery.let_go()
 
     def retry(
         self,
@@ -102,13 +71,14 @@ class JobTask(Task):  # type: ignore[type-arg]
         Celery's own would publish from here and, where it can't, reject with attempts left.
         Otherwise as Celery's: the same limit, and a `Retry` that acknowledges this delivery.
         """
-        job = _job(self)
+        delivery: Delivery = self.request.get("delivery")
+        job = delivery.job
         limit = self.max_retries if max_retries is None else max_retries
         if limit is not None and job.failures >= limit:
             raise exc or MaxRetriesExceededError(f"Can't retry {job} again.")
         wait = _wait(eta, self.default_retry_delay if countdown is None else countdown)
         error = exc or Retry("asked for by the task")
-        _store_wait(self, error, wait)
+        delivery.retry_later(error, wait)
         retry = Retry(exc=error, when=wait.total_seconds())  # type: ignore[arg-type]
         if throw:
             raise retry
@@ -138,58 +108,19 @@ class JobTask(Task):  # type: ignore[type-arg]
             **{name: given[name] for name in ("tenant_id", "user_id", "key") if name in given},
         )
 
-    def _message(self, payload: dict[str, Any]) -> claim.Message:
-        request = self.request
-        if request.id is None:
+    def _delivery(self, args: Any, payload: dict[str, Any]) -> Delivery:
+        if self.request.id is None:
             raise TypeError(
                 f"{self.name} runs in a worker: enqueue it; in a test, run what was enqueued by "
                 "jobs.testing.run_enqueued_jobs."
             )
-        return claim.Message(
-            id=uuid.UUID(request.id),
-            type=self.name,
-            dispatch=request.get("dispatch"),
-            redelivered=bool((request.delivery_info or {}).get("redelivered")),
-            payload=payload,
-            tenant_id=request.get("tenant_id"),
-            user_id=request.get("user_id"),
-        )
+        if args:
+            raise PayloadRefused(f"{self.name}: the payload is keyword arguments alone.")
+        return Delivery(self.job_type, self.request, payload)
 
-    def _worker(self) -> str:
-        """Name this process: two children of a node have the same host name."""
-        return f"{self.request.hostname or 'in-process'}:{os.getpid()}"[:WORKER_MAX_CHARACTERS]
-
-    def _wait_until(self) -> float:
-        """Return when (monotonic) waiting for the database would come too near the soft limit."""
-        soft = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
-        return time.monotonic() + (soft or settings.JOBS_DATABASE_WAIT_SECONDS) * 0.8
-
-    def _fail(self, job: Job, error: Exception) -> NoReturn:
-        patiently("settle", lambda: lifecycle.fail(job, error), until=_wait_limit(self))
-        raise error
-
-    def _let_go(self) -> NoReturn:
-        """
-        Hand the job over if it is still this attempt's, and spend none; otherwise stand down.
-
-        The ledger is asked afresh: the signal may have come before the claim was known, or after
-        the settle.
-        """
-        transaction.get_connection().close()  # The signal may have cut a statement in two.
-        message = self._message({})
-        job = Job.objects.filter(pk=message.id).first()
-        known = self.request.get("job")
-        current = job is not None and job.dispatch == (message.dispatch or 0)
-        if job is None or (current and job.state == JobState.QUEUED):
-            # None: another program's, not stored yet.
-            raise Reject("interrupted before it was claimed", requeue=True)
-        mine = current and job.state == JobState.RUNNING and job.worker == self._worker()
-        if mine and (known is None or known.attempt == job.attempt):
-            # Losing the race means that it was cancelled: MoveRefused is acknowledged too.
-            lifecycle.put_back(job, "its worker stops", outcome=Outcome.HANDED_OVER)
-        else:
-            log_events.stood_down(known or job, f"interrupted; the job is {job.state}")
-        raise Ignore
+    def _soft_limit(self) -> float | None:
+        limit: float | None = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
+        return limit
 
 
 def job_task(
@@ -233,50 +164,10 @@ def job_task(
     return declare
 
 
-def _job(task: JobTask) -> Job:
-    """Return the job that this request has claimed."""
-    job: Job = task.request.get("job")
-    return job
-
-
-def _wait_limit(task: JobTask) -> float | None:
-    limit: float | None = task.request.get("wait_until")
-    return limit
-
-
 def _body(task: JobTask, **_: Any) -> None:
-    """Run the type's function; under Celery's autoretry, so a retry finds it rolled back."""
-    job = _job(task)
-    payload = task.job_type.read(job.payload)
-    if task.job_type.atomic:
-        _run_atomic(task, job, payload)
-    else:
-        task.job_type.function(job, payload)
-        if job.state == JobState.RUNNING:
-            patiently("settle", lambda: _succeed_alone(job), until=_wait_limit(task))
-    log_events.succeeded(job)
-
-
-def _run_atomic(task: JobTask, job: Job, payload: Any) -> None:
-    try:
-        with lifecycle.transaction_of(job):
-            task.job_type.function(job, payload)
-            lifecycle.succeed(job)
-    except Retry:
-        # Asked for by the function: the wait it stored was rolled back with its effects.
-        _store_wait(task, *task.request.get("wait"))
-        raise
-
-
-def _succeed_alone(job: Job) -> None:
-    with lifecycle.transaction_of(job):
-        lifecycle.succeed(job)
-
-
-def _store_wait(task: JobTask, error: Exception, wait: timedelta) -> None:
-    job = _job(task)
-    task.request.update(wait=(error, wait))
-    patiently("retry", lambda: lifecycle.retry_later(job, error, wait), until=_wait_limit(task))
+    """Celery's `run` of every type, under its autoretry: a retry finds the work rolled back."""
+    delivery: Delivery = task.request.get("delivery")
+    delivery.work()
 
 
 def _payload_model(function: Callable[[Job, Any], None]) -> Any:

@@ -1,11 +1,9 @@
 """The only module that writes Job.state."""
 
 import json
-import traceback
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,22 +13,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from jobs import log_events, registry
-from jobs.engine import round_trips, statements
+from jobs.engine import history, round_trips, statements
+from jobs.engine.history import Ending
 from jobs.errors import MoveRefused
-from jobs.models import Attempt, Job
+from jobs.models import Job
 from jobs.states import MOVES, SETTLED, JobState, Outcome
-
-TRACEBACK_MAX_CHARACTERS = 20_000
-MESSAGE_MAX_CHARACTERS = 2_000
-TYPE_MAX_CHARACTERS = 200
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How an execution ended, for its row in the history."""
-
-    outcome: Outcome
-    error: BaseException | None = None
 
 
 @contextmanager
@@ -66,7 +53,7 @@ def move(job: Job, to: JobState, *, ending: Ending | None = None, **changes: Any
         if not _as_seen(job).update(state=to, **changes):
             raise MoveRefused(job, to)
         if ending:
-            _record(job, ending)
+            history.record(job, ending)
         job.refresh_from_db()
         if to in SETTLED:
             _tell_the_feature(job)
@@ -174,7 +161,7 @@ def fail(job: Job, error: BaseException, *, outcome: Outcome | None = Outcome.FA
         ending=Ending(outcome, error) if outcome else None,
         failures=F("failures") + int(outcome == Outcome.FAILED),
         losses=F("losses") + int(outcome == Outcome.LOST),
-        error=_one_line(error),
+        error=history.one_line(error),
         **_settled(),
     )
     log_events.failed(job, error)
@@ -193,7 +180,7 @@ def retry_later(job: Job, error: BaseException, wait: timedelta) -> None:
         failures=F("failures") + 1,
         run_at=Now() + wait,
         lease_until=None,
-        error=_one_line(error),
+        error=history.one_line(error),
     )
     log_events.retried(job, error, wait.total_seconds())
 
@@ -261,43 +248,6 @@ def _claimed(row: Sequence[Any]) -> Job:
 
 def _settled() -> dict[str, Any]:
     return {"settled_at": Now(), "lease_until": None}
-
-
-def _record(job: Job, ending: Ending) -> None:
-    error = ending.error
-    Attempt.objects.create(
-        job=job,
-        attempt=job.attempt,
-        dispatch=job.dispatch,
-        outcome=ending.outcome,
-        worker=job.worker,
-        started_at=job.started_at,
-        error_type=type(error).__name__[:TYPE_MAX_CHARACTERS] if error else "",
-        error_message=_storable(_said(error))[:MESSAGE_MAX_CHARACTERS] if error else "",
-        traceback=_storable(_format(error))[-TRACEBACK_MAX_CHARACTERS:] if error else "",
-    )
-
-
-def _format(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
-
-
-def _one_line(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {_said(error)}"
-    return _storable(" ".join(text.split()))[:MESSAGE_MAX_CHARACTERS]
-
-
-def _said(error: BaseException) -> str:
-    """Return what an error says; one that fails to say it must not keep its job from moving."""
-    try:
-        return str(error)
-    except Exception as another:
-        return f"(its text can't be read: {type(another).__name__})"
-
-
-def _storable(text: str) -> str:
-    """Make what an exception says fit for PostgreSQL, which refuses NUL and lone surrogates."""
-    return text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
 
 
 def _tell_the_feature(job: Job) -> None:
