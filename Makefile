@@ -13,7 +13,7 @@ CHECKED := DEBUG=true
 DEPLOYED := DEBUG=false SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(60))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types bench lock clean
+.PHONY: help demo up test lint types screenshots bench lock clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ lint: $(VENV)/.dev  ## Check style, imports, migrations and deployment settings.
 
 types: $(VENV)/.dev  ## Check types.
 	$(CHECKED) $(VENV)/bin/mypy .
+
+screenshots: $(VENV)/.dev  ## Take the pictures of the documentation anew.
+	@$(PY) -m project.services install --browser
+	@SCREENSHOTS=1 $(PY) -m pytest tests/acceptance/test_browser.py
 
 bench: $(VENV)/.dev  ## Measure what the README claims, against plain Celery and psql.
 	@$(PY) -m project.services install

@@ -1,0 +1,179 @@
+"""An operator in a real browser: signs in, requests an export, watches it, fetches its file."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from playwright.sync_api import Page, sync_playwright
+
+from exports import operations
+from exports.models import Export
+from project.services import NotInstalled
+from project.services.programs import browser_program
+from tests.harness import exporting, ledger
+from tests.harness.people import ADMIN, PASSWORD
+from tests.harness.plugin import lack
+from tests.harness.processes import Web
+from tests.harness.system import System
+from tests.harness.variables import CHECKOUT
+
+ROWS = 60_000
+QUIET = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+IMAGES = CHECKOUT / "docs" / "images"
+
+#: `make screenshots` sets it.
+SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
+
+
+@pytest.fixture
+def web(system: System) -> Web:
+    """A product whose exports last long enough to be watched."""
+    system.env |= {
+        "JOBS_EXTRA_TASK_MODULES": "tests.harness.slow_stores",
+        "JOBS_RETRIES_MAX": "0",  # What fails in a picture has failed.
+    }
+    exporting.add_items(system, system.people.acme.id, ROWS)
+    system.relay()
+    system.worker()
+    return system.web()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """A page of a headless Chromium with a profile of its own, which stays on loopback."""
+    try:
+        program = browser_program()
+    except NotInstalled as missing:
+        lack(str(missing))
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=program,
+            args=QUIET,
+            viewport={"width": 1440, "height": 900},
+            accept_downloads=True,
+        )
+        try:
+            yield context.new_page()
+        finally:
+            context.close()
+
+
+@pytest.fixture
+def variety(system: System, web: Web) -> None:
+    """Leave exports that have completed, failed and been cancelled."""
+    acme, globex = (web.client(one.token) for one in (system.people.acme, system.people.globex))
+    exporting.add_items(system, system.people.globex.id, 12_345)
+    for client, dataset, format in (
+        (acme, "projects", "json"),
+        (globex, "items", "csv"),
+        (globex, "items", "json"),
+        (acme, "items", "csv"),
+    ):
+        accepted = exporting.request_export(client, dataset=dataset, format=format)
+        exporting.wait_for_export(client, accepted["export_id"])
+    broken = request_unknown_dataset(system)
+    stopped = exporting.request_export(acme, format="json")
+    acme.post(f"{exporting.EXPORTS}/{stopped['export_id']}/cancel")
+    exporting.wait_for_export(globex, broken, status="failed")
+
+
+def sign_in(page: Page, web: Web) -> None:
+    page.goto(f"{web.url}/admin/")
+    page.locator("[name=username]").fill(ADMIN)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("[type=submit]").click()
+    page.wait_for_url("**/admin/")
+
+
+def choose_tenant(page: Page, name: str) -> None:
+    """Choose in the box that searches as its user types."""
+    page.locator(".select2-selection").first.click()
+    page.locator(".select2-search__field").fill(name)
+    page.locator(".select2-results__option", has_text=name).first.click()
+
+
+def watch_bar(page: Page) -> list[int]:
+    """Return the values that the newest export's bar shows, until it is full."""
+    bar = page.get_by_role("progressbar").first
+    seen: list[int] = []
+    while not seen or seen[-1] < 100:
+        value = int(bar.get_attribute("aria-valuenow") or 0)
+        if not seen or value != seen[-1]:
+            seen.append(value)
+        page.wait_for_timeout(50)
+    return seen
+
+
+class TestAnOperator:
+    def test_requests_an_export_and_watches_it_to_its_file(self, system, web, page, tmp_path):
+        # Given an operator who signs in to the admin
+        sign_in(page, web)
+
+        # When they request an export for a tenant
+        page.goto(f"{web.url}/admin/exports/export/add/")
+        choose_tenant(page, "Acme")
+        page.locator("[name=dataset_name]").select_option("items")
+        page.locator("[name=format]").select_option("csv")
+        page.locator("[name=_save]").click()
+        page.wait_for_url("**/admin/exports/export/")
+        page.evaluate("window.neverReloaded = true")
+
+        # Then the bar of its row moves while they look, and the page is not loaded again
+        seen = watch_bar(page)
+        assert len(seen) > 2
+        assert seen == sorted(seen)
+        assert seen[-1] == 100
+        assert page.evaluate("window.neverReloaded")
+        assert "completed" in page.locator("[data-cell=status]").first.inner_text().lower()
+
+        # And the file that they download is the one that the ledger knows
+        page.locator("tbody th a").first.click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download").first.click()
+        content = download.value.path().read_bytes()
+        [export] = system.rows("SELECT * FROM exports_export")
+        assert exporting.digest(content) == export["sha256"]
+        assert download.value.suggested_filename == "items.csv"
+
+        # And the page of jobs shows the job that made it
+        page.goto(f"{web.url}/admin/jobs/job/")
+        assert str(export["job_id"]) in page.content()
+        assert ledger.outcomes(system, export["job_id"]) == ["succeeded"]
+
+
+class TestPictures:
+    __test__ = bool(SCREENSHOTS)  # Not collected otherwise: it shows nothing, it takes pictures.
+
+    # Django's models can't be used any more once the page is there: it runs an event loop.
+    def test_show_exports_and_jobs_in_all_their_states(self, system, web, variety, page):
+        sign_in(page, web)
+        exporting.request_export(web.client(system.people.acme.token))
+        page.goto(f"{web.url}/admin/exports/export/")
+        page.wait_for_function(
+            "() => document.querySelector('[role=progressbar]').ariaValueNow > 30"
+        )
+        take_picture(page, "exports")
+        page.goto(f"{web.url}/admin/jobs/job/")
+        take_picture(page, "jobs")
+
+
+def request_unknown_dataset(system: System) -> str:
+    """Leave an export of a dataset that a later release no longer has."""
+    with system.orm(), transaction.atomic():
+        export = operations.request_export(
+            tenant_id=UUID(system.people.globex.id), user_id=None, dataset="items", format="csv"
+        )
+        Export.objects.filter(pk=export.pk).update(dataset="orders")
+    return str(export.pk)
+
+
+def take_picture(page: Page, name: str) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=IMAGES / f"admin-{name}.png")
