@@ -98,9 +98,12 @@ class AmqpPublisher:
                 self._channel.connection.drain_events(timeout=settings.JOBS_BROKER_TIMEOUT_SECONDS)
         except BROKER_FAULTS as error:
             # One that failed while it was written is open as well as not sent: a set.
-            ids = list({*self._open.values(), *(message.id for message in messages[sent:])})
+            unsent = (message.id for message in messages[sent:])
+            ids = list({*self._open.values(), *self._faults, *unsent})
             self.close()
             raise Unconfirmed(error, ids) from error
+        if self._faults:
+            self.close()  # A queue may be gone: the next connection declares what is missing.
         return self._faults
 
     def ready_messages(self, queue: str) -> int | None:
