@@ -1,6 +1,6 @@
 """One delivery of a job's message to a worker, from its claim to its end."""
 
-import os
+import threading
 import time
 import uuid
 from datetime import timedelta
@@ -41,8 +41,8 @@ class Delivery:
             tenant_id=request.get("tenant_id"),
             user_id=request.get("user_id"),
         )
-        # Two children of a node have the same host name.
-        worker = f"{request.hostname or 'in-process'}:{os.getpid()}"
+        # Two children of a node have the same host name. On Linux a child's number is its pid.
+        worker = f"{request.hostname or 'in-process'}:{threading.get_native_id()}"
         self._worker = worker[:WORKER_MAX_CHARACTERS]
         self._until: float | None = None
         self._claimed: Job | None = None
