@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -35,7 +36,7 @@ class TestDeclaration:
         assert not registry.get_type("drills.run_freely").atomic
 
     def test_waits_10_20_and_40_seconds_without_jitter(self):
-        task = current_app.tasks["drills.run_atomic"]
+        task: Any = current_app.tasks["drills.run_atomic"]
 
         assert (task.retry_backoff, task.retry_jitter, task.max_retries) == (10, False, 3)
 
@@ -75,19 +76,19 @@ class TestDeclaration:
     def test_says_which_function_has_no_payload(self):
         with pytest.raises(TypeError, match="unpayloaded"):
 
-            @job_task(name="drills.unpayloaded")
+            @job_task(name="drills.unpayloaded")  # type: ignore[arg-type]
             def unpayloaded(job: Job) -> None: ...
 
     def test_says_which_functions_payload_is_no_model(self):
         with pytest.raises(TypeError, match="loose"):
 
             @job_task(name="drills.loose")
-            def loose(job: Job, payload: dict) -> None: ...
+            def loose(job: Job, payload: dict[str, str]) -> None: ...
 
-    def test_needs_no_models_and_no_settings_of_the_function(self):
-        assert registry.find_type("drills.run_singly").partition_of(ACME, Drill()) == (
-            f"drills.run_singly/{ACME}"
-        )
+    def test_gives_a_type_with_a_limit_of_its_own_partitions_of_its_own(self):
+        job_type = registry.get_type("drills.run_singly")
+
+        assert job_type.partition_of(ACME, Drill()) == f"drills.run_singly/{ACME}"
 
 
 class TestUnknownType:
