@@ -9,10 +9,9 @@ from typing import Any, NoReturn
 
 from celery.exceptions import Ignore, Reject, Retry
 from django.conf import settings
-from django.db import transaction
 
 from jobs import log_events
-from jobs.engine import claim, lifecycle
+from jobs.engine import claim, lifecycle, stopping
 from jobs.engine.heartbeat import heartbeat
 from jobs.engine.patience import patiently
 from jobs.errors import MoveRefused
@@ -88,6 +87,7 @@ class Delivery:
 
     def retry_later(self, error: Exception, wait: timedelta) -> None:
         """Store the wait before the next attempt."""
+        stopping.raise_what_was_hidden()
         self._wait = error, wait
         patiently("retry", lambda: lifecycle.retry_later(self.job, error, wait), until=self._until)
 
@@ -98,7 +98,6 @@ class Delivery:
         One that is not claimed yet goes back to its queue, and so does one that can't be handed
         over because the database is away: a worker that stops does not wait.
         """
-        transaction.get_connection().close()  # The signal may have cut a statement in two.
         patiently("hand over", self._hand_over, until=time.monotonic())
         raise Ignore
 
@@ -126,6 +125,7 @@ class Delivery:
             lifecycle.succeed(self.job)
 
     def _fail(self, error: Exception) -> NoReturn:
+        stopping.raise_what_was_hidden()
         patiently("settle", lambda: lifecycle.fail(self.job, error), until=self._until)
         raise error
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from celery.exceptions import Reject
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connection
+from psycopg.pq import TransactionStatus
 
 from jobs import log_events
 
@@ -17,6 +18,23 @@ AWAY = (OperationalError, InterfaceError, InternalError)
 
 #: PostgreSQL's restart takes seconds, its failover half a minute; then every worker asks at once.
 LONGEST_PAUSE_SECONDS = 5.0
+
+
+def drop_if_cut() -> None:
+    """
+    Close a connection that a signal has cut in the middle of a statement.
+
+    A stop or a soft time limit is raised wherever the child is, in a commit too. The statement is
+    still under way then, and Django may take what follows for a part of its transaction: nothing
+    that this process did would be committed any more.
+    """
+    raw = connection.connection
+    if raw is None or connection.vendor != "postgresql":
+        return
+    under_way = raw.info.transaction_status == TransactionStatus.ACTIVE
+    if under_way or raw.autocommit == connection.in_atomic_block:
+        connection.in_atomic_block = False
+        connection.close()
 
 
 def patiently(what: str, action: Callable[[], T], *, until: float | None = None) -> T:
@@ -32,6 +50,7 @@ def patiently(what: str, action: Callable[[], T], *, until: float | None = None)
     deadline = min(deadline, until or deadline)
     # The first failure is often a connection that a restart has cut: it costs no wait.
     pause = 0.0
+    drop_if_cut()
     while True:
         try:
             return action()

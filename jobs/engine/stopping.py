@@ -22,6 +22,7 @@ class _Child:
     listening = False
     running: str | None = None  #: The id of the job that may be interrupted.
     refused: str | None = None  #: The id of the job that the heartbeat was refused for.
+    interrupted = False  #: Whether the signal has cut the present delivery short.
     stopping = False
 
 
@@ -41,12 +42,24 @@ def interruptible(job_id: str) -> Iterator[None]:
     :raises Interrupted: when it comes, or when the worker was told to stop before.
     """
     _Child.running = job_id
+    _Child.interrupted = False
     try:
         if _Child.stopping:
             raise Interrupted
         yield
     finally:
         _Child.running = None
+
+
+def raise_what_was_hidden() -> None:
+    """
+    Call this before an error is taken for the job's own.
+
+    :raises Interrupted: if the signal came before it. What a cut statement leaves behind makes the
+        end of a transaction fail, with an error that takes the place of ours.
+    """
+    if _Child.interrupted:
+        raise Interrupted
 
 
 def refuse(job: Job) -> None:
@@ -62,4 +75,5 @@ def _interrupt(*_: Any) -> None:
     _Child.stopping = _Child.stopping or refused is None
     if running and (_Child.stopping or running == refused):
         _Child.running = None  # Once: what follows must not be cut short again.
+        _Child.interrupted = True
         raise Interrupted
