@@ -62,4 +62,3 @@ def relay_lag() -> timedelta:
     now = timezone.now()
     oldest = Job.objects.filter(state__in=DUE, run_at__lte=now).aggregate(Min("run_at"))
     return now - (oldest["run_at__min"] or now)
-
