@@ -7,17 +7,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.rounds import Figure
 
-HEADINGS = ("figure", "reference", "reference's", "product's", "unit", "ratio", "rounds", "goal", "met")
+MARKDOWN_HEADINGS = ("figure", "reference", "product", "ratio", "rounds", "goal")
 
 
 def show(figures: Iterable[Figure]) -> None:
-    table = Table(*HEADINGS, title="Product against reference, medians of alternating rounds")
+    table = Table(title="Product against reference: medians of rounds in turns", show_lines=True)
+    table.add_column("figure", ratio=1)
+    for heading in ("reference", "product", "ratio", "goal"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for figure in figures:
-        table.add_row(*_cells(figure), style=None if figure.met else "yellow")
+        name = f"{escape(figure.name)}\n[dim]against {escape(figure.reference)}[/dim]"
+        table.add_row(name, *_values(figure), _ratio(figure), str(figure.goal))
     Console().print(table)
 
 
@@ -30,28 +35,38 @@ def write(figures: list[Figure], directory: Path) -> None:
 
 
 def machine() -> dict[str, object]:
-    return {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+    """Return what the figures depend on besides the code."""
+    return {
+        "cores": os.cpu_count(),
+        "load": [round(each, 1) for each in os.getloadavg()],
+        "python": platform.python_version(),
+    }
 
 
-def _cells(figure: Figure) -> list[str]:
-    reference, product = figure.typical
-    spread = f"{min(figure.ratios):.2f} - {max(figure.ratios):.2f}"
-    return [
-        figure.name,
-        figure.reference,
-        f"{reference:,.3g}" if reference < 100 else f"{reference:,.0f}",
-        f"{product:,.3g}" if product < 100 else f"{product:,.0f}",
-        figure.unit,
-        f"{figure.ratio:.2f}",
-        spread,
-        str(figure.goal),
-        "yes" if figure.met else "no",
-    ]
+def _values(figure: Figure) -> list[str]:
+    return [f"{_short(each)} {figure.unit}" for each in figure.typical]
+
+
+def _ratio(figure: Figure) -> str:
+    colour = "green" if figure.met else "red"
+    return f"[{colour}]{figure.ratio:.2f}[/{colour}]"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
 def _markdown(figures: list[Figure]) -> str:
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *map(_cells, figures)]
+    rows = [MARKDOWN_HEADINGS, ("---",) * len(MARKDOWN_HEADINGS), *map(_markdown_row, figures)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _markdown_row(figure: Figure) -> tuple[str, ...]:
+    reference, product = _values(figure)
+    spread = " · ".join(f"{ratio:.2f}" for ratio in figure.ratios)
+    goal = f"{figure.goal}{'' if figure.met else ', missed'}"
+    ratio = f"**{figure.ratio:.2f}**"
+    return figure.name, f"{figure.reference}: {reference}", product, ratio, spread, goal
 
 
 def _as_json(figure: Figure) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Compares two ways of doing the same, in turns, so that what else the machine does meets both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -27,7 +27,7 @@ class Figure:
     reference: str  #: What the product is compared with.
     unit: str
     goal: Goal
-    pairs: list[tuple[float, float]] = field(repr=False)  #: (reference, product)
+    pairs: Sequence[tuple[float, ...]] = field(repr=False)  #: (reference, product)
 
     @property
     def ratios(self) -> list[float]:
@@ -48,15 +48,15 @@ class Figure:
         return median(references), median(products)
 
 
-def alternate(
-    reference: Callable[[], float], product: Callable[[], float], rounds: int
-) -> list[tuple[float, float]]:
-    """Measure both in every round; which goes first changes, for the second finds warm caches."""
-    pairs = []
-    for number in range(rounds):
-        if number % 2:
-            measured = product()
-            pairs.append((reference(), measured))
-        else:
-            pairs.append((reference(), product()))
-    return pairs
+def in_turns(rounds: int, *measures: Callable[[], float]) -> list[tuple[float, ...]]:
+    """
+    Measure all of them in every round, and return a row for each round.
+
+    Another one begins each time: who comes later finds warmer caches.
+    """
+    table = []
+    for first in range(rounds):
+        order = [(first + turn) % len(measures) for turn in range(len(measures))]
+        measured = {number: measures[number]() for number in order}
+        table.append(tuple(measured[number] for number in range(len(measures))))
+    return table

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amqp import NotFound
 from kombu import Connection
@@ -17,6 +18,8 @@ from project.services import Broker, Child, DatabaseServer, services
 CHECKOUT = Path(__file__).resolve().parents[1]
 NAME = f"offload_bench_{os.getpid()}"
 READY_SECONDS = 60
+#: Of all workers, the references' too: that of the Procfile.
+LOG_LEVEL = "INFO"
 
 
 @dataclass
@@ -70,7 +73,9 @@ class Stage:
         self, app: str, env: Mapping[str, str], *, children: int, queue: str
     ) -> Iterator[Child]:
         argv = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{queue}@bench"]
-        with self._run(queue, [*argv, "--concurrency", str(children)], env) as worker:
+        argv += ["--loglevel", LOG_LEVEL, "--concurrency", str(children)]
+        argv += os.environ.get("BENCH_ARGS", "").split()
+        with self._run(queue, argv, env) as worker:
             worker.wait_for(
                 lambda: consumers(self.broker_url, queue),
                 seconds=READY_SECONDS,
@@ -98,7 +103,8 @@ def consumers(broker_url: str, queue: str) -> int:
     """Return how many workers consume a queue, 0 where it does not exist."""
     with Connection(broker_url) as connection:
         try:
-            return int(connection.default_channel.queue_declare(queue, passive=True).consumer_count)
+            channel: Any = connection.default_channel
+            return int(channel.queue_declare(queue, passive=True).consumer_count)
         except NotFound:
             return 0
 
@@ -106,7 +112,8 @@ def consumers(broker_url: str, queue: str) -> int:
 def purge(broker_url: str, queue: str) -> None:
     """Throw away what nobody consumed."""
     with Connection(broker_url) as connection:
-        connection.default_channel.queue_purge(queue)
+        channel: Any = connection.default_channel
+        channel.queue_purge(queue)
 
 
 @contextmanager

@@ -83,7 +83,10 @@ class Ticks:
 
     def notes(self) -> dict[str, float]:
         """Return when each label began, in seconds of the wall clock."""
-        lines = [
-            line.split() for path in self.directory.glob("notes.*") for line in path.open().readlines()
-        ]
-        return {label: int(moment) / 1e9 for label, moment in (line for line in lines if len(line) == 2)}
+        begun = {}
+        for path in self.directory.glob("notes.*"):
+            for line in path.read_text().splitlines(keepends=True):
+                if line.endswith("\n"):  # Else it is still being written.
+                    label, moment = line.split()
+                    begun[label] = int(moment) / 1e9
+        return begun

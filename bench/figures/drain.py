@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Max
 
 from bench import plain
-from bench.rounds import Figure, Goal, alternate
+from bench.rounds import Figure, Goal, in_turns
 from bench.stage import Stage
 from bench.tasks import Number, do_nothing
 from jobs import enqueue_many
@@ -34,14 +34,17 @@ def measure(stage: Stage, rounds: int) -> list[Figure]:
         stage.worker(),
         stage.relay(),
     ):
-        drain = partial(_drain_product, stage)
-        drain_bare = partial(_drain_plain, stage, plain.bare, bare)
-        drain_results = partial(_drain_plain, stage, plain.results, results)
-        for each in (drain, drain_bare, drain_results):
-            each(WARM_UP)
-        without = alternate(partial(drain_bare, JOBS), partial(drain, JOBS), rounds)
-        slow = alternate(partial(drain_results, JOBS_WITH_RESULTS), lambda: 0.0, rounds)
-    with_results = [(reference, product) for (reference, _), (_, product) in zip(slow, without, strict=True)]
+        measures = (
+            partial(_drain_plain, stage, plain.bare, bare),
+            partial(_drain_plain, stage, plain.results, results),
+            partial(_drain_product, stage),
+        )
+        for measure_one in measures:
+            measure_one(WARM_UP)
+        sizes = (JOBS, JOBS_WITH_RESULTS, JOBS)
+        rates = in_turns(rounds, *map(partial, measures, sizes))
+    without = [(bare_rate, rate) for bare_rate, _, rate in rates]
+    with_results = [(results_rate, rate) for _, results_rate, rate in rates]
     name = f"{JOBS:,} no-op jobs, waiting to succeeded, relay included"
     return [
         Figure(name, "Celery, quorum queue, late acks, no results", "jobs/s", Goal(0.5), without),
@@ -60,7 +63,7 @@ def _drain_product(stage: Stage, jobs: int) -> float:
     ended = done.aggregate(at=Max("settled_at"))["at"].timestamp()
     if done.count() != jobs:
         raise RuntimeError(f"{done.count()} of {jobs} jobs succeeded.")
-    return jobs / (ended - started)
+    return float(jobs / (ended - started))
 
 
 def _forget(stage: Stage) -> None:

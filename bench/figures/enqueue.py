@@ -1,14 +1,16 @@
-"""How fast are jobs accepted? Against Celery's `delay()` with confirms, on the same quorum queue."""
+"""How fast are jobs accepted? Against `delay()` with confirms, on the same quorum queue."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from statistics import median
+from typing import Any
 
 from celery import Celery
 from django.db import transaction
 
 from bench import plain
-from bench.rounds import Figure, Goal, alternate
+from bench.rounds import Figure, Goal, in_turns
 from bench.stage import Stage, purge
 from bench.tasks import Number, do_nothing
 from jobs import enqueue, enqueue_many
@@ -26,8 +28,10 @@ def measure(stage: Stage, rounds: int) -> list[Figure]:
     delayed = app.tasks["plain.do_nothing"]
     delayed.delay(number=0)
     _relay_many(stage, publisher, 100)  # Both connect and declare before the clock runs.
-    many = alternate(partial(_delay_many, stage, delayed), partial(_relay_many, stage, publisher, JOBS), rounds)
-    one = alternate(partial(_delay_one, stage, delayed), _enqueue_one, rounds)
+    many = in_turns(
+        rounds, partial(_delay_many, stage, delayed), partial(_relay_many, stage, publisher, JOBS)
+    )
+    one = in_turns(rounds, partial(_delay_one, stage, delayed), _enqueue_one)
     publisher.close()
     return [
         Figure(
@@ -57,19 +61,19 @@ def _celery(stage: Stage) -> Celery:
     return app
 
 
-def _delay_many(stage: Stage, delayed) -> float:
+def _delay_many(stage: Stage, delayed: Any) -> float:
     seconds = _time_calls(lambda number: delayed.delay(number=number))
     purge(stage.broker_url, "jobs")
     return CALLS / sum(seconds)
 
 
-def _delay_one(stage: Stage, delayed) -> float:
+def _delay_one(stage: Stage, delayed: Any) -> float:
     seconds = _time_calls(lambda number: delayed.delay(number=number))
     purge(stage.broker_url, "jobs")
     return median(seconds) * 1000
 
 
-def _time_calls(call) -> list[float]:
+def _time_calls(call: Callable[[int], object]) -> list[float]:
     seconds = []
     for number in range(CALLS):
         started = time.perf_counter()
