@@ -35,7 +35,7 @@ def run(env: Mapping[str, str], *words: str) -> str:
 def seed(env: Mapping[str, str], *, password_file: Path) -> str:
     """Create the demonstration's tenants where they are missing; return how to sign in."""
     password = kept_secret(password_file)
-    outcome = json.loads(run(env, "seed_demo", "--json", "--password", password))
+    outcome = json.loads(run(env, "seed_demo", "--json", f"--password={password}"))
     return f"{outcome['admin']} / {password}"
 
 

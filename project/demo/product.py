@@ -45,7 +45,7 @@ class Product:
 
     def seed(self, items: int) -> dict[str, Any]:
         """Create people, tenants and items; return what `seed_demo --json` says of them."""
-        words = ("seed_demo", "--json", "--items", str(items), "--password", self.password)
+        words = ("seed_demo", "--json", f"--items={items}", f"--password={self.password}")
         outcome: dict[str, Any] = json.loads(laptop.run(self.env, *words))
         return outcome
 

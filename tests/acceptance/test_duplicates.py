@@ -87,7 +87,7 @@ def deliver_again(system: System, lane: str, message: Any, *, workers: list[Work
     )
     assert all(received in one.log_text() for one in workers)
     system.wait_for(
-        lambda: system.rabbitmq.management.queue(system.name, lane)["messages"] == 0,
+        lambda: system.rabbitmq.management.queue(system.name, lane).get("messages") == 0,
         seconds=60,
         what="every copy was acknowledged",
     )
