@@ -55,7 +55,7 @@ def claim(lease_seconds: int, *, durable: bool = True) -> str:
            SET state = 'running', attempt = attempt + 1, worker = %s,
                started_at = {now()}, lease_until = {now(lease_seconds)}
                {lax if is_postgres() else ""}
-         WHERE id = %s AND dispatch = %s AND {is_in('queued')}
+         WHERE id = %s AND dispatch = %s AND {is_in("queued")}
            AND (expires_at IS NULL OR expires_at > {now()})
      RETURNING {columns}"""
 
@@ -65,7 +65,7 @@ def extend_lease(lease_seconds: int) -> str:
     """Parameters: id, dispatch, attempt."""
     return f"""
         UPDATE {TABLE} SET lease_until = {now(lease_seconds)}
-         WHERE id = %s AND dispatch = %s AND attempt = %s AND {is_in('running')}"""
+         WHERE id = %s AND dispatch = %s AND attempt = %s AND {is_in("running")}"""
 
 
 def hold(idle_seconds: int) -> str:
@@ -93,7 +93,7 @@ def settle_succeeded() -> str:
         WITH moved AS (
             UPDATE {TABLE}
                SET state = 'succeeded', settled_at = {now()}, lease_until = NULL, error = ''
-             WHERE id = %s AND dispatch = %s AND attempt = %s AND {is_in('running')}
+             WHERE id = %s AND dispatch = %s AND attempt = %s AND {is_in("running")}
          RETURNING id, attempt, dispatch, worker, started_at, settled_at)
         INSERT INTO jobs_attempt (job_id, attempt, dispatch, outcome, worker, started_at, ended_at,
                                   error_type, error_message, traceback)
