@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_ready
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import register
@@ -17,12 +17,16 @@ class JobsConfig(AppConfig):
         for module in settings.JOBS_EXTRA_TASK_MODULES:
             _load(module)
         # A module level import would need the models before they are loaded.
+        from jobs.alerts.watch import watch
         from jobs.checks import check_settings
-        from jobs.engine import relay_watch, stopping
+        from jobs.engine import stopping
 
         register(check_settings)
         worker_process_init.connect(stopping.listen, dispatch_uid="jobs.stopping")
-        worker_process_init.connect(relay_watch.watch, dispatch_uid="jobs.relay_watch")
+        worker_process_init.connect(watch, dispatch_uid="jobs.watch")
+        if settings.PROFILE == "embedded":
+            # Its worker has threads, and no child to be initialised.
+            worker_ready.connect(watch, dispatch_uid="jobs.watch")
 
 
 def _load(module: str) -> None:

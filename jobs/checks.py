@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from jobs import registry
+from jobs.lanes import lane_names, lanes
 
 #: RabbitMQ closes the channel of a consumer that holds a message for longer (its default).
 BROKER_PATIENCE_SECONDS = 1_800
@@ -99,19 +100,26 @@ def time_limits() -> Iterator[CheckMessage]:
 
 
 def lanes_of_types() -> Iterator[CheckMessage]:
-    lanes = {queue.name for queue in settings.CELERY_TASK_QUEUES}
+    known = lane_names()
     for job_type in registry.all_types():
-        if job_type.queue not in lanes:
+        if job_type.queue not in known:
             message = f"{job_type.name}: no lane is named {job_type.queue!r}; its jobs would fail."
-            hint = f"Use one of {', '.join(sorted(lanes))}, or add a lane to CELERY_TASK_QUEUES."
+            hint = f"Use one of {', '.join(sorted(known))}, or add a lane to CELERY_TASK_QUEUES."
             yield _error("E016", message, hint)
 
 
-def lanes() -> Iterator[CheckMessage]:
-    for queue in settings.CELERY_TASK_QUEUES:
-        if queue.name == settings.JOBS_DEAD_LETTER_QUEUE.name:
-            message = f"{queue.name} is a lane: a worker would run the dead again."
-            yield _error("E017", message, "Take it out of CELERY_TASK_QUEUES.")
+def dead_letter_consumer() -> Iterator[CheckMessage]:
+    queue = settings.JOBS_DEAD_LETTER_QUEUE
+    if queue.name not in {each.name for each in settings.CELERY_TASK_QUEUES}:
+        message = f"{queue.name} is in no worker's list: what dies would be stored by nobody."
+        yield _error("E017", message, "Add JOBS_DEAD_LETTER_QUEUE to CELERY_TASK_QUEUES.")
+    if (queue.queue_arguments or {}).get("x-dead-letter-exchange"):
+        message = f"{queue.name} has a dead-letter exchange: the dead would go round."
+        yield _error("E019", message, "Take x-dead-letter-exchange out of its arguments.")
+
+
+def arguments_of_lanes() -> Iterator[CheckMessage]:
+    for queue in lanes():
         wanted = {
             **LANE_ARGUMENTS,
             "x-dead-letter-exchange": settings.JOBS_DEAD_LETTER_QUEUE.exchange.name,
@@ -131,7 +139,8 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     heartbeat,
     time_limits,
     lanes_of_types,
-    lanes,
+    dead_letter_consumer,
+    arguments_of_lanes,
 )
 
 

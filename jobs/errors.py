@@ -65,6 +65,14 @@ class NeverClaimed(JobError):
     """Twenty copies were sent and no worker took one. Is a worker of this lane running?"""
 
 
+class ProcessDied(JobError):
+    """Its process died without a word: the hard time limit, a kill, an exit, or lack of memory."""
+
+
+class RefusedUnread(JobError):
+    """No worker could read the message; the text says what is wrong with it."""
+
+
 class Unroutable(JobError):
     """The broker has no queue for this job's lane. Run `manage.py declare_topology`."""
 
@@ -106,6 +114,22 @@ class NotLive(JobError):
 
 class NotReplayable(JobError):
     """Only a failed or cancelled job can be replayed, once; replay the newest of its line."""
+
+
+class UnknownDeadLetter(JobError):
+    """There is no such dead letter."""
+
+
+class NotOpen(JobError):
+    """The dead letter has been replayed or discarded, or its job had gone on without it."""
+
+
+class DiscardRefused(JobError, ValueError):
+    """A dead letter is discarded with a reason of at most 500 characters."""
+
+
+class BulkReplayRefused(JobError, ValueError):
+    """The rate or the share can't be; the text says which and what it may be."""
 
 
 class BrokerUnreachable(JobError):

@@ -7,7 +7,7 @@ import structlog
 from kombu.utils.encoding import safe_repr
 
 if TYPE_CHECKING:
-    from jobs.models import Job
+    from jobs.models import Alert, BulkReplay, DeadLetter, Job
 
 log: Any = structlog.get_logger("jobs")
 
@@ -49,6 +49,10 @@ def copy_ignored(job_id: str, dispatch: int, reason: str) -> None:
     log.info("job.copy_ignored", job_id=job_id, dispatch=dispatch, reason=reason)
 
 
+def copy_rejected(job_id: str, dispatch: int, reason: str) -> None:
+    log.warning("job.copy_rejected", job_id=job_id, dispatch=dispatch, reason=reason)
+
+
 def succeeded(job: "Job") -> None:
     if log.isEnabledFor(logging.INFO):
         log.info("job.succeeded", **about(job))
@@ -83,6 +87,95 @@ def heartbeat_refused(job: "Job") -> None:
 
 def stood_down(job: "Job", why: str) -> None:
     log.warning("job.stood_down", why=why, **about(job))
+
+
+def type_unknown(headers: Any, error: BaseException) -> None:
+    log.error("message.type_unknown", type=str(error), **_ids(headers))
+
+
+def message_refused(headers: Any, error: BaseException) -> None:
+    log.error("message.refused", error=str(error), **_ids(headers))
+
+
+def _ids(headers: Any) -> dict[str, Any]:
+    """Return what a message says of itself, however odd."""
+    named = headers if isinstance(headers, dict) else {}
+    return {"job_id": safe_repr(named.get("id")), "task": safe_repr(named.get("task"))}
+
+
+def dead_lettered(letter: "DeadLetter") -> None:
+    """The one line that is written for each dead letter, whoever else is told of it."""
+    log.error(
+        "job.dead_lettered",
+        dead_letter_id=str(letter.pk),
+        job_id=str(letter.job_id),
+        type=letter.type,
+        tenant_id=str(letter.tenant_id),
+        user_id=str(letter.user_id),
+        queue=letter.queue,
+        reason=letter.reason,
+        dispatch=letter.dispatch,
+        attempts=letter.attempts,
+        error_type=letter.error_type,
+        error=letter.error,
+        place=letter.place,
+        worker=letter.worker,
+        state=letter.state,
+    )
+
+
+def death_undone(job: "Job", reason: str) -> None:
+    log.warning("job.death_undone", state=job.state, reason=reason, **about(job))
+
+
+def record_failed(error: BaseException, seconds: float) -> None:
+    log.error(
+        "dead_letter.not_stored",
+        retry_in_seconds=seconds,
+        exc_info=(type(error), error, error.__traceback__),
+    )
+
+
+def alerted(alert: "Alert") -> None:
+    log.error("alert.raised", alert_id=str(alert.pk), kind=alert.kind, message=alert.message)
+
+
+def alert_not_delivered(alert: "Alert", channel: str, error: BaseException) -> None:
+    log.warning(
+        "alert.not_delivered", alert_id=str(alert.pk), channel=channel, error=safe_repr(error)
+    )
+
+
+def watch_failed(error: BaseException) -> None:
+    log.error("watch.failed", exc_info=(type(error), error, error.__traceback__))
+
+
+def dead_letter_replayed(letter: "DeadLetter", job: "Job", by: str) -> None:
+    log.info("dead_letter.replayed", dead_letter_id=str(letter.pk), by=by, **about(job))
+
+
+def dead_letter_discarded(letter: "DeadLetter", by: str, reason: str) -> None:
+    log.info("dead_letter.discarded", dead_letter_id=str(letter.pk), by=by, reason=reason)
+
+
+def bulk_replay_ended(bulk: "BulkReplay") -> None:
+    log.info(
+        "bulk_replay.ended",
+        bulk_replay_id=str(bulk.pk),
+        state=bulk.state,
+        matched=bulk.matched,
+        replayed=bulk.replayed,
+        refused=bulk.refused,
+        note=bulk.note,
+    )
+
+
+def dead_letters_deleted(count: int) -> None:
+    log.info("dead_letters.deleted", dead_letters=count)
+
+
+def dead_letters_sent(count: int) -> None:
+    log.warning("relay.dead_letters_sent", dead_letters=count)
 
 
 def relayed(count: int, seconds: float) -> None:

@@ -7,15 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from pydantic import BaseModel
 
 from jobs import log_events, payloads, queries, registry
 from jobs.engine import ledger, lifecycle
 from jobs.errors import EnqueueRefused, KeyInUse, MoveRefused, NotLive, NotReplayable
 from jobs.ids import new_id
-from jobs.models import Job
+from jobs.models import DeadLetter, Job
 from jobs.registry import JobType
-from jobs.states import SYSTEM_TENANT, JobState
+from jobs.states import SYSTEM_TENANT, DeadLetterState, JobState
 
 NOBODYS = uuid.UUID(SYSTEM_TENANT)
 
@@ -102,10 +103,19 @@ def cancel_job(*, job_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None
         return job
 
 
-def replay_job(*, job_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None) -> Job:
+def replay_job(
+    *,
+    job_id: uuid.UUID,
+    by: str,
+    tenant_id: uuid.UUID | None = None,
+    payload: dict[str, Any] | None = None,
+) -> Job:
     """
     Run a failed or cancelled job again, as a new job that points to it. Harmless when done twice.
 
+    With the same payload, unless another is given. Its open dead letter counts as replayed.
+
+    :raises PayloadRefused: if the new payload doesn't fit.
     :raises UnknownJob: if there is none, or it belongs to another tenant.
     :raises NotReplayable: if it is live, succeeded, or has been replayed already.
     """
@@ -115,18 +125,27 @@ def replay_job(*, job_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None
             f"Job {old.pk} is {old.state}; only failed or cancelled jobs run again."
         )
     job_type = registry.get_type(old.type)
-    new = _new_job(job_type, old.payload, tenant_id=old.tenant_id, user_id=old.user_id)
+    given = old.payload if payload is None else payload
+    new = _new_job(job_type, given, tenant_id=old.tenant_id, user_id=old.user_id)
     new.replay_of = old
     try:
         with transaction.atomic():  # Two clicks: the unique `replay_of` lets one of them through.
             new.save(force_insert=True)
             job_type.on_replayed(old, new)
+            _close_dead_letter(old, new, by)
     except IntegrityError:
         if not Job.objects.filter(replay_of=old).exists():
             raise  # The feature's own, from its hook.
         raise NotReplayable(f"Job {old.pk} was replayed already; replay the newest.") from None
     log_events.replayed(old, new, by)
     return new
+
+
+def _close_dead_letter(old: Job, new: Job, by: str) -> None:
+    """A dead letter that is stored only now finds its job replayed, and is closed by nobody."""
+    DeadLetter.objects.filter(job=old, state=DeadLetterState.OPEN).update(
+        state=DeadLetterState.REPLAYED, replay_job=new, handled_by=by[:200], handled_at=Now()
+    )
 
 
 def _type_of(task: Any) -> JobType:

@@ -3,11 +3,11 @@
 import uuid
 from datetime import timedelta
 
-from django.db.models import Count, Min
+from django.db.models import Count, Max, Min
 from django.utils import timezone
 
 from jobs.errors import UnknownJob
-from jobs.models import Job
+from jobs.models import Job, Process
 from jobs.states import DUE, JobState
 
 
@@ -58,7 +58,13 @@ def count_by_queue() -> dict[str, dict[str, int]]:
 
 
 def relay_lag() -> timedelta:
-    """Return how long the oldest due job has been waiting for the relay or for its turn."""
+    """
+    Return how long due jobs have been waiting for the relay.
+
+    Not for their turn: a relay that found less than a batch to send has none to wait for it.
+    """
     now = timezone.now()
-    oldest = Job.objects.filter(state__in=DUE, run_at__lte=now).aggregate(Min("run_at"))
-    return now - (oldest["run_at__min"] or now)
+    oldest = Job.objects.filter(state__in=DUE, run_at__lte=now).aggregate(at=Min("run_at"))["at"]
+    caught_up = Process.objects.filter(kind="relay").aggregate(at=Max("caught_up_at"))["at"]
+    since = max(filter(None, (oldest, caught_up)), default=now) if oldest else now
+    return max(now - since, timedelta(0))

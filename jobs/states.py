@@ -44,3 +44,34 @@ class Outcome(models.TextChoices):
 
 #: The outcomes that spend an attempt, as the API counts them.
 SPENT = (Outcome.SUCCEEDED, Outcome.FAILED)
+
+
+class DeadLetterState(models.TextChoices):
+    OPEN = "open", "Open"  #: Waits for somebody.
+    REPLAYED = "replayed", "Replayed"  #: Runs, or ran, as a new job.
+    DISCARDED = "discarded", "Discarded"
+    SUPERSEDED = "superseded", "Superseded"  #: Its job had gone on without it: nothing to do.
+
+
+class AlertKind(models.TextChoices):
+    DEAD_LETTER = "dead_letter", "Dead letter"
+    DEAD_LETTER_AGE = "dead_letter_age", "Dead letter left open"
+    RELAY_LAG = "relay_lag", "Relay lag"
+    CRON_FAILURE = "cron_failure", "Failed schedule"
+
+
+class Channel(models.TextChoices):
+    WEBHOOK = "webhook", "Webhook"
+    EMAIL = "email", "E-mail"
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending", "Pending"
+    DELIVERED = "delivered", "Delivered"
+    UNDELIVERED = "undelivered", "Undelivered"  #: Tried for a day, in vain.
+
+
+class BulkState(models.TextChoices):
+    RUNNING = "running", "Running"
+    FINISHED = "finished", "Finished"
+    STOPPED = "stopped", "Stopped"  #: Too many failed, or somebody stopped it.

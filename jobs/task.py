@@ -30,7 +30,7 @@ class JobTask(Task):  # type: ignore[type-arg]
     """A Celery task whose every execution is claimed, fenced and settled in the ledger."""
 
     abstract = True
-    Request = "jobs.engine.worker:JobRequest"
+    Request = "jobs.engine.requests:JobRequest"
     acks_late = True
     ignore_result = True
     store_errors_even_if_ignored = False
@@ -48,6 +48,8 @@ class JobTask(Task):  # type: ignore[type-arg]
         """Run one delivery; let go of its job when the worker stops or the lease is lost."""
         delivery = self._delivery(args, kwargs)
         self.request.update(delivery=delivery)
+        if self.request.get("revoked"):
+            delivery.revoke()
         try:
             with stopping.interruptible(str(self.request.id)):
                 delivery.attempt(lambda: self.run(**kwargs), soft_limit=self._soft_limit())

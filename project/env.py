@@ -75,6 +75,26 @@ def url(name: str, default: str, *, schemes: tuple[str, ...], example: str) -> s
     return value
 
 
+def optional_url(name: str, *, schemes: tuple[str, ...], example: str) -> str:
+    """Return a URL with a host, or nothing where the variable is not set."""
+    if name not in os.environ and f"{name}_FILE" not in os.environ:
+        return ""
+    value = url(name, "", schemes=schemes, example=example)
+    if not urlsplit(value).hostname:
+        raise BadSetting(name, "names no host", example)
+    return value
+
+
+def addresses(name: str, *, example: str) -> list[str]:
+    """Return e-mail addresses, parted by commas; none where the variable is not set."""
+    found = names(name)
+    for address in found:
+        local, _, domain = address.rpartition("@")
+        if not local or not domain or any(c.isspace() or not c.isprintable() for c in address):
+            raise BadSetting(name, f"{address!r} is no e-mail address", example)
+    return found
+
+
 def parsed(name: str, value: str, parser: Callable[[str], T], example: str) -> T:
     """Let a library read a URL, and turn whatever it raises into one line about the variable."""
     try:

@@ -125,7 +125,7 @@ CELERY_BROKER_URL = env.url(
 )
 PROFILE = "embedded" if CELERY_BROKER_URL.startswith("memory") else "services"
 
-CELERY_TASK_QUEUES = topology.LANES
+CELERY_TASK_QUEUES = (*topology.LANES, topology.DEAD_LETTERS)
 CELERY_TASK_DEFAULT_QUEUE = "jobs"
 CELERY_TASK_DEFAULT_EXCHANGE = topology.JOBS.name
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
@@ -137,6 +137,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_ACKS_ON_FAILURE = False  # A failure is rejected, so the broker dead-letters it.
 CELERY_TASK_ACKS_ON_TIMEOUT = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
+#: Seconds from a child's death to the rejection of its message, whose slot others wait for.
+CELERY_WORKER_LOST_WAIT = 2.0
 CELERY_RESULT_BACKEND = "django-db"  # For plain Celery tasks; jobs never write results.
 CELERY_RESULT_EXTENDED = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -172,6 +174,11 @@ JOBS_STALL_AFTER_SECONDS = env.number("JOBS_STALL_AFTER_SECONDS", 30, least=1)
 JOBS_COPY_INTERVAL_SECONDS = env.number("JOBS_COPY_INTERVAL_SECONDS", 900, least=1)
 JOBS_BROKER_TIMEOUT_SECONDS = env.number("JOBS_BROKER_TIMEOUT_SECONDS", 10, least=1)
 JOBS_DEAD_LETTER_QUEUE = topology.DEAD_LETTERS
+#: How long a type that no worker knows may be the fault of a deploy that is under way.
+JOBS_UNKNOWN_TYPE_SECONDS = env.number("JOBS_UNKNOWN_TYPE_SECONDS", 600)
+#: How long a failed job's dead letter may be on its way before the relay sends it.
+JOBS_DEAD_LETTER_AFTER_SECONDS = env.number("JOBS_DEAD_LETTER_AFTER_SECONDS", 300, least=1)
+JOBS_DEAD_LETTERS_KEEP_DAYS = env.number("JOBS_DEAD_LETTERS_KEEP_DAYS", 90, least=1)
 #: Whose `name` the admin shows for a job's tenant; the engine itself knows the id alone.
 JOBS_TENANT_MODEL = "accounts.Tenant"
 #: Modules with job types outside the installed apps' `tasks` modules.
@@ -200,7 +207,21 @@ EXPORTS_PROGRESS_SECONDS = env.number("EXPORTS_PROGRESS_SECONDS", 1, least=1)
 
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 vars().update(env.email("EMAIL_URL", f"filemail:///{EMAIL_FILE_PATH}"))
+EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT_SECONDS", 10, least=1)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Offload <offload@localhost>")
+
+# --- Alerts -------------------------------------------------------------------------------------
+
+ALERT_WEBHOOK_URL = env.optional_url(
+    "ALERT_WEBHOOK_URL", schemes=("http", "https"), example="https://hooks.example.com/offload"
+)
+ALERT_EMAIL = env.addresses("ALERT_EMAIL", example="ops@example.com,oncall@example.com")
+#: The least time between two alerts of one cause.
+ALERTS_INTERVAL_SECONDS = env.number("ALERTS_INTERVAL_SECONDS", 900, least=1)
+ALERTS_TIMEOUT_SECONDS = env.number("ALERTS_TIMEOUT_SECONDS", 10, least=1)
+ALERTS_RELAY_LAG_SECONDS = env.number("ALERTS_RELAY_LAG_SECONDS", 60, least=1)
+ALERTS_DEAD_LETTER_AGE_HOURS = env.number("ALERTS_DEAD_LETTER_AGE_HOURS", 24, least=1)
+ALERTS_WATCH_SECONDS = env.number("ALERTS_WATCH_SECONDS", 30, least=1)
 
 # --- Flower -------------------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ def lane(name: str) -> Queue:
 
 LANES = tuple(lane(name) for name in ("jobs", "exports", "notifications", "alerts"))
 
-#: Holds the dead. Not a lane: a worker that took it as one would run the dead again.
+#: Holds the dead until the alerting task has stored them. No lane: what the workers take from it,
+#: `jobs.engine.worker` dresses as a call of that task. No dead-letter exchange: it can't loop.
 DEAD_LETTERS = Queue(
     "jobs.dead_letters",
     exchange=DEAD,

@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from celery.exceptions import Reject
 from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -35,6 +36,7 @@ def claim(message: Message, *, worker: str, again: bool = False) -> Job:
     `again` says that a try before this one may have been committed without an answer.
 
     :raises NotThisTime: when this delivery must not run; it is acknowledged and forgotten.
+    :raises Reject: without requeue, when its job has failed: the message is the dead letter.
     """
     if message.dispatch is None:
         _store_foreign(message)
@@ -56,10 +58,12 @@ def _second_look(message: Message, dispatch: int, worker: str, again: bool) -> J
     if job.dispatch != dispatch:
         raise _ignored(message, f"stale: the job is in dispatch {job.dispatch}")
     if job.state == JobState.QUEUED and job.expires_at:
-        lifecycle.fail(
-            job, JobExpired(f"It expired at {job.expires_at.isoformat()}."), outcome=None
-        )
-        raise _ignored(message, "expired")
+        expired = JobExpired(f"It expired at {job.expires_at.isoformat()}.")
+        lifecycle.fail(job, expired, outcome=None, message_follows=True)
+        raise _died(message, "expired")
+    if job.state == JobState.FAILED and job.dead_lettered_at is None:
+        # Whoever settled it died before its message was rejected.
+        raise _died(message, "the job failed, and its dead letter is missing")
     if job.state != JobState.RUNNING:
         raise _ignored(message, f"the job is {job.state}")
     if again and job.worker == worker:
@@ -72,10 +76,9 @@ def _second_look(message: Message, dispatch: int, worker: str, again: bool) -> J
 def _take_over(message: Message, job: Job, worker: str) -> Job:
     """The broker says that the worker is gone, or its lease is over: this one goes on."""
     if job.losses >= settings.JOBS_LOSSES_MAX:
-        lifecycle.fail(
-            job, LossesSpent(f"Its process died {job.losses + 1} times."), outcome=Outcome.LOST
-        )
-        raise _ignored(message, "losses spent")
+        spent = LossesSpent(f"Its process died {job.losses + 1} times.")
+        lifecycle.fail(job, spent, outcome=Outcome.LOST, message_follows=True)
+        raise _died(message, "losses spent")
     lifecycle.take_over(job, worker=worker)
     return job
 
@@ -88,6 +91,12 @@ def _is_alive(job: Job) -> bool:
 def _ignored(message: Message, reason: str) -> NotThisTime:
     log_events.copy_ignored(str(message.id), message.dispatch or 0, reason)
     return NotThisTime(reason)
+
+
+def _died(message: Message, reason: str) -> Reject:
+    """Return what sends the message to the dead-letter exchange."""
+    log_events.copy_rejected(str(message.id), message.dispatch or 0, reason)
+    return Reject(reason, requeue=False)
 
 
 def _store_foreign(message: Message) -> None:

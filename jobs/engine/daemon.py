@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobs import log_events
-from jobs.engine import relay
+from jobs.engine import missing, relay
 from jobs.engine.alarm_clock import AlarmClock, set_alarm
 from jobs.engine.publisher import Publisher, Unconfirmed
 from jobs.engine.recovery import Sweeper
@@ -37,6 +37,7 @@ class RelayDaemon:
         self._pause = PAUSE_SECONDS[0]
         self._next_sweep = time.monotonic() + settings.JOBS_RECOVERY_INTERVAL_SECONDS
         self._next_sign = 0.0
+        self._caught_up_at: datetime | None = None
         self.name = f"relay@{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
@@ -59,14 +60,18 @@ class RelayDaemon:
         self._alarm = self._alarm or set_alarm(self._stopping)
         self._show_life()
         self._recover()  # First: under load there is always more to relay.
-        if not relay.relay_due_jobs(self._publisher):
+        sent = missing.send_missing_dead_letters(self._publisher)
+        taken = relay.relay_due_jobs(self._publisher)
+        if taken < settings.JOBS_RELAY_BATCH_JOBS:
+            self._caught_up_at = timezone.now()
+        if not (sent or taken):
             self._alarm.sleep(relay.seconds_until_due())
 
     def _show_life(self) -> None:
         if time.monotonic() < self._next_sign:
             return
-        now = timezone.now()
-        Process.objects.update_or_create(name=self.name, defaults={"kind": "relay", "seen_at": now})
+        signs = {"seen_at": timezone.now(), "caught_up_at": self._caught_up_at}
+        Process.objects.update_or_create(name=self.name, defaults={"kind": "relay", **signs})
         self._next_sign = time.monotonic() + SIGN_OF_LIFE_SECONDS
 
     def _sign_off(self) -> None:

@@ -1,5 +1,6 @@
 """One delivery of a job's message to a worker, from its claim to its end."""
 
+import contextlib
 import threading
 import time
 import uuid
@@ -101,6 +102,17 @@ class Delivery:
         patiently("hand over", self._hand_over, until=time.monotonic())
         raise Ignore
 
+    def revoke(self) -> NoReturn:
+        """Cancel the job, which somebody has revoked by Celery's remote control."""
+        patiently("revoke", self._cancel)
+        raise Ignore
+
+    def _cancel(self) -> None:
+        """Losing the race for a live job means that it moved: look again."""
+        while (job := Job.objects.filter(pk=self._message.id).first()) and not job.is_settled:
+            with contextlib.suppress(MoveRefused):
+                lifecycle.cancel(job, by="Celery's revoke")
+
     def _claim(self) -> Job:
         tries = count()
         return patiently(
@@ -126,8 +138,11 @@ class Delivery:
 
     def _fail(self, error: Exception) -> NoReturn:
         stopping.raise_what_was_hidden()
-        patiently("settle", lambda: lifecycle.fail(self.job, error), until=self._until)
+        patiently("settle", lambda: self._settle_failed(error), until=self._until)
         raise error
+
+    def _settle_failed(self, error: Exception) -> None:
+        lifecycle.fail(self.job, error, message_follows=True)
 
     def _hand_over(self) -> None:
         """Ask afresh: the signal may have come before the claim was known, or after the settle."""

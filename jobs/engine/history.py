@@ -1,7 +1,9 @@
 """Writes how executions ended, and turns what an exception says into what PostgreSQL stores."""
 
+import sysconfig
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs.models import Attempt, Job
 from jobs.states import Outcome
@@ -9,6 +11,12 @@ from jobs.states import Outcome
 TRACEBACK_MAX_CHARACTERS = 20_000
 MESSAGE_MAX_CHARACTERS = 2_000
 TYPE_MAX_CHARACTERS = 200
+PLACE_MAX_CHARACTERS = 200
+
+#: Where other people's code lies: the place of an error is the innermost frame outside.
+OTHERS = tuple(
+    sorted({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {"<frozen"})
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ def record(job: Job, ending: Ending) -> None:
         started_at=job.started_at,
         error_type=type(error).__name__[:TYPE_MAX_CHARACTERS] if error else "",
         error_message=_storable(_said(error))[:MESSAGE_MAX_CHARACTERS] if error else "",
+        place=_storable(place_of(error))[:PLACE_MAX_CHARACTERS] if error else "",
         traceback=_storable(_format(error))[-TRACEBACK_MAX_CHARACTERS:] if error else "",
     )
 
@@ -39,6 +48,19 @@ def one_line(error: BaseException) -> str:
     """Return an error's type and what it says, without line breaks."""
     text = f"{type(error).__name__}: {_said(error)}"
     return _storable(" ".join(text.split()))[:MESSAGE_MAX_CHARACTERS]
+
+
+def place_of(error: BaseException) -> str:
+    """Return "<file>:<function>" of the frame that raised, our own code's before a library's."""
+    frames = [
+        (frame.f_code.co_filename, frame.f_code.co_name)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    if not frames:
+        return ""
+    ours = [frame for frame in frames if not frame[0].startswith(OTHERS)]
+    path, function = (ours or frames)[-1]
+    return f"{'/'.join(Path(path).parts[-2:])}:{function}"
 
 
 def _format(error: BaseException) -> str:

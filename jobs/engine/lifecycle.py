@@ -149,9 +149,18 @@ def succeed(job: Job) -> None:
         _tell_the_feature(job)
 
 
-def fail(job: Job, error: BaseException, *, outcome: Outcome | None = Outcome.FAILED) -> None:
+def fail(
+    job: Job,
+    error: BaseException,
+    *,
+    outcome: Outcome | None = Outcome.FAILED,
+    message_follows: bool = False,
+) -> None:
     """
     Settle a job as failed. `outcome` is that of the execution which this ends; None: none ran.
+
+    `message_follows`: the caller rejects a message of this dispatch, so that a dead letter comes.
+    Where none does, the relay sends one: in five minutes, and at once where none was to come.
 
     :raises MoveRefused: if it was cancelled or another attempt has it.
     """
@@ -162,9 +171,20 @@ def fail(job: Job, error: BaseException, *, outcome: Outcome | None = Outcome.FA
         failures=F("failures") + int(outcome == Outcome.FAILED),
         losses=F("losses") + int(outcome == Outcome.LOST),
         error=history.one_line(error),
+        dead_letter_due_at=_after(message_follows),
         **_settled(),
     )
     log_events.failed(job, error)
+
+
+def mark_dead_lettered(job: Job) -> bool:
+    """
+    Note, with the dead letter itself, that a failed job has one.
+
+    False: it was noted before, or the job is not failed in this dispatch; nothing is to be stored.
+    """
+    failed = Job.objects.filter(pk=job.pk, dispatch=job.dispatch, state=JobState.FAILED)
+    return bool(failed.filter(dead_lettered_at=None).update(dead_lettered_at=Now()))
 
 
 def retry_later(job: Job, error: BaseException, wait: timedelta) -> None:
@@ -244,6 +264,11 @@ def _claimed(row: Sequence[Any]) -> Job:
     values = dict(zip(statements.CLAIMED_COLUMNS, row, strict=True))
     values["payload"] = json.loads(values["payload"])
     return Job.from_db(DEFAULT_DB_ALIAS, statements.CLAIMED_COLUMNS, list(values.values()))
+
+
+def _after(message_follows: bool) -> models.Expression:
+    seconds = settings.JOBS_DEAD_LETTER_AFTER_SECONDS if message_follows else 0
+    return Now() + timedelta(seconds=seconds)
 
 
 def _settled() -> dict[str, Any]:

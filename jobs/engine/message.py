@@ -5,9 +5,11 @@ import os
 import socket
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from django.conf import settings
 
 from jobs.models import Job
 
@@ -15,6 +17,9 @@ ORIGIN = f"relay-{os.getpid()}@{socket.gethostname()}"
 
 #: What Flower shows of the payload; Celery cuts at the same length.
 SHOWN_MAX_CHARACTERS = 1024
+
+#: The header of a dead letter that no broker made: it has no `x-death`.
+SENT_BY_RELAY = "dead_letter_of_ledger"
 
 _EMBED = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 
@@ -29,6 +34,7 @@ class Message:
     routing_key: str
     headers: dict[str, Any]
     body: str
+    exchange: str = settings.CELERY_TASK_DEFAULT_EXCHANGE
 
 
 def from_taken(row: Sequence[Any]) -> Message:
@@ -49,6 +55,13 @@ def from_job(job: Job) -> Message:
         str(job.pk), job.type, job.queue, json.dumps(job.payload), job.tenant_id, job.user_id,
         _iso(job.created_at), job.dispatch, job.failures,
     )  # fmt: skip
+
+
+def from_dead(job: Job) -> Message:
+    """Build the dead letter of a failed job whose own message is gone."""
+    message = from_job(job)
+    headers = {**message.headers, SENT_BY_RELAY: True}
+    return replace(message, headers=headers, exchange=settings.JOBS_DEAD_LETTER_QUEUE.exchange.name)
 
 
 def _message(

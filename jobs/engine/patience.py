@@ -37,16 +37,24 @@ def drop_if_cut() -> None:
         connection.close()
 
 
-def patiently(what: str, action: Callable[[], T], *, until: float | None = None) -> T:
+def patiently(
+    what: str,
+    action: Callable[[], T],
+    *,
+    until: float | None = None,
+    seconds: float | None = None,
+) -> T:
     """
     Run `action`; while the database is away, wait with back-off and run it again.
 
-    `until` (on the monotonic clock) ends the wait before the task's soft limit.
+    `until` (on the monotonic clock) ends the wait before the task's soft limit; `seconds` is its
+    length, JOBS_DATABASE_WAIT_SECONDS unless given.
 
-    :raises Reject: with requeue, after JOBS_DATABASE_WAIT_SECONDS: the message goes back to its
+    :raises Reject: with requeue, after that time: the message goes back to its
         queue unacknowledged, so nothing is acknowledged that has not run.
     """
-    deadline = time.monotonic() + settings.JOBS_DATABASE_WAIT_SECONDS
+    seconds = settings.JOBS_DATABASE_WAIT_SECONDS if seconds is None else seconds
+    deadline = time.monotonic() + seconds
     deadline = min(deadline, until or deadline)
     # The first failure is often a connection that a restart has cut: it costs no wait.
     pause = 0.0

@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from jobs import log_events
 from jobs.engine.message import Message
 from jobs.errors import BrokerUnreachable
+from jobs.lanes import lanes
 
 #: What py-amqp and kombu raise when the broker is away, silent or refuses us.
 BROKER_FAULTS = (OSError, amqp.AMQPError, OperationalError)
@@ -167,7 +168,7 @@ class AmqpPublisher:
                 application_headers=message.headers,
                 **CONTENT,
             ),
-            exchange=settings.CELERY_TASK_DEFAULT_EXCHANGE,
+            exchange=message.exchange,
             routing_key=message.routing_key,
             mandatory=True,
         )
@@ -204,14 +205,12 @@ class MemoryPublisher:
     def send(self, messages: Sequence[Message]) -> dict[str, str]:
         faults = {}
         for message in messages:
-            if not self._channel._lookup(
-                settings.CELERY_TASK_DEFAULT_EXCHANGE, message.routing_key
-            ):
+            if not self._channel._lookup(message.exchange, message.routing_key):
                 faults[message.id] = "unroutable: no queue"  # It would vanish.
                 continue
             self._producer.publish(
                 message.body,
-                exchange=settings.CELERY_TASK_DEFAULT_EXCHANGE,
+                exchange=message.exchange,
                 routing_key=message.routing_key,
                 headers=message.headers,
                 correlation_id=message.id,
@@ -233,7 +232,7 @@ def declare_topology(connection: Connection) -> list[str]:
     A queue that exists with other arguments is left as it is: changing it would need a new name.
     """
     refused = []
-    for queue in (settings.JOBS_DEAD_LETTER_QUEUE, *settings.CELERY_TASK_QUEUES):
+    for queue in (settings.JOBS_DEAD_LETTER_QUEUE, *lanes()):
         with connection.channel() as channel:
             try:
                 queue(channel).declare()

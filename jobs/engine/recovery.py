@@ -15,6 +15,7 @@ from jobs.engine import lifecycle, message
 from jobs.engine.patience import AWAY
 from jobs.engine.publisher import Publisher
 from jobs.errors import JobExpired, LossesSpent, NeverClaimed
+from jobs.lanes import lane_names
 from jobs.models import Job
 from jobs.states import DUE, IN_FLIGHT, JobState, Outcome
 
@@ -48,8 +49,8 @@ class Sweeper:
         :raises Unconfirmed: when the broker is away.
         """
         silent, failed, copied = put_back_silent(), fail_expired(), 0
-        for queue in settings.CELERY_TASK_QUEUES:
-            lost = self._lost_of(queue.name, trust_empty_lanes)
+        for lane in lane_names():
+            lost = self._lost_of(lane, trust_empty_lanes)
             failed += fail_hopeless(lost)
             copied += self._send_copies(lost.filter(copies__lt=COPIES_MAX))
         if silent or copied or failed:

@@ -10,6 +10,7 @@ from jobs import log_events
 from jobs.engine import lifecycle, message, statements
 from jobs.engine.publisher import Publisher, Unconfirmed
 from jobs.errors import MoveRefused, Unroutable
+from jobs.lanes import lane_names
 from jobs.models import Job
 from jobs.states import JobState
 
@@ -68,7 +69,7 @@ def _still_queued(ids: list[str], dispatches: dict[str, int]) -> list[Job]:
 def _settle_fault(job: Job, reason: str) -> None:
     """A lane that is not in the topology can never be reached; anything else may pass."""
     log_events.returned(str(job.pk), reason)
-    if job.queue in {queue.name for queue in settings.CELERY_TASK_QUEUES}:
+    if job.queue in lane_names():
         _put_back(job, reason, rest=RETURNED_REST)
         return
     try:

@@ -96,8 +96,8 @@ def settle_succeeded() -> str:
              WHERE id = %s AND dispatch = %s AND attempt = %s AND {is_in("running")}
          RETURNING id, attempt, dispatch, worker, started_at, settled_at)
         INSERT INTO jobs_attempt (job_id, attempt, dispatch, outcome, worker, started_at, ended_at,
-                                  error_type, error_message, traceback)
-        SELECT id, attempt, dispatch, 'succeeded', worker, started_at, settled_at, '', '', ''
+                                  error_type, error_message, place, traceback)
+        SELECT id, attempt, dispatch, 'succeeded', worker, started_at, settled_at, '', '', '', ''
           FROM moved"""
 
 
@@ -127,6 +127,7 @@ def take(limits: dict[str, int], default_limit: int, batch: int) -> str:
     return f"""
         WITH RECURSIVE {picked}
         UPDATE {TABLE} SET state = 'queued', dispatch = dispatch + 1, queued_at = {now()},
+                           first_queued_at = COALESCE(first_queued_at, {now()}),
                            copies = 0, copied_at = NULL
          WHERE {_among("SELECT id FROM due ORDER BY busy + turn, run_at, id LIMIT " + str(batch))}
      RETURNING {TAKEN_COLUMNS}"""

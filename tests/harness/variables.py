@@ -4,7 +4,10 @@ import ast
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-READERS = frozenset({"text", "flag", "number", "names", "choice", "url", "database", "email"})
+READERS = frozenset(
+    {"text", "flag", "number", "names", "choice", "url", "optional_url", "addresses", "database",
+     "email"}
+)  # fmt: skip
 
 
 def variables_read() -> dict[str, object]:

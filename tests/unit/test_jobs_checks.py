@@ -72,9 +72,15 @@ class TestCheckSettings:
         monkeypatch.setitem(registry._types, stray.name, stray)
         assert faults() == {"jobs.E016"}
 
-    def test_refuses_the_dead_letters_as_a_lane(self, settings):
-        settings.CELERY_TASK_QUEUES = (*topology.LANES, topology.DEAD_LETTERS)
-        assert "jobs.E017" in faults()
+    def test_wants_a_worker_for_the_dead_letters(self, settings):
+        settings.CELERY_TASK_QUEUES = topology.LANES
+        assert faults() == {"jobs.E017"}
+
+    def test_refuses_dead_letters_that_would_go_round(self, settings):
+        dead = queue_like(topology.DEAD_LETTERS, **{"x-dead-letter-exchange": "jobs.dead"})
+        settings.JOBS_DEAD_LETTER_QUEUE = dead
+        settings.CELERY_TASK_QUEUES = (*topology.LANES, dead)
+        assert faults() == {"jobs.E019"}
 
     @pytest.mark.parametrize(
         "name",
@@ -82,7 +88,11 @@ class TestCheckSettings:
     )
     def test_wants_lanes_that_keep_the_dead(self, settings, name):
         first, *rest = topology.LANES
-        settings.CELERY_TASK_QUEUES = (queue_like(first, **{name: "other"}), *rest)
+        settings.CELERY_TASK_QUEUES = (
+            queue_like(first, **{name: "other"}),
+            *rest,
+            topology.DEAD_LETTERS,
+        )
         assert faults() == {"jobs.E018"}
 
 

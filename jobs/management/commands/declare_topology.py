@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from jobs.engine.publisher import BROKER_FAULTS, declare_topology
 from jobs.errors import BrokerUnreachable
+from jobs.lanes import lanes
 from jobs.management.base import TableCommand, refuse_embedded
 
 
@@ -27,7 +28,7 @@ class Command(TableCommand):
             raise BrokerUnreachable(str(error)) from error
         rows = [
             {"queue": queue.name, "exchange": queue.exchange.name, "binding": queue.routing_key}
-            for queue in (*settings.CELERY_TASK_QUEUES, settings.JOBS_DEAD_LETTER_QUEUE)
+            for queue in (*lanes(), settings.JOBS_DEAD_LETTER_QUEUE)
         ]
         self.print_rows(rows, as_json=options["json"], nothing="no queues")
         if refused:

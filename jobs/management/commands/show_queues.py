@@ -7,6 +7,7 @@ from django.conf import settings
 from jobs import queries
 from jobs.engine.publisher import open_publisher
 from jobs.errors import BrokerUnreachable
+from jobs.lanes import lane_names
 from jobs.management.base import Row, TableCommand
 from jobs.states import LIVE, JobState
 
@@ -20,8 +21,7 @@ class Command(TableCommand):
     )
 
     def handle(self, **options: Any) -> None:
-        lanes = [queue.name for queue in settings.CELERY_TASK_QUEUES]
-        names = [*lanes, settings.JOBS_DEAD_LETTER_QUEUE.name]
+        names = [*lane_names(), settings.JOBS_DEAD_LETTER_QUEUE.name]
         fault: BrokerUnreachable | None = None
         try:
             ready = ready_messages(names)

@@ -2,7 +2,6 @@
 
 import uuid
 from contextlib import AbstractContextManager
-from datetime import timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -55,11 +54,16 @@ class Job(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     run_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True)
+    #: Its first hand-over: how long a type may be unknown is counted from here.
+    first_queued_at = models.DateTimeField(null=True)
     queued_at = models.DateTimeField(null=True, help_text="When it was last handed to the broker.")
     copied_at = models.DateTimeField(null=True, help_text="When a copy was last sent.")
     started_at = models.DateTimeField(null=True, help_text="When its newest attempt began.")
     lease_until = models.DateTimeField(null=True, help_text="Until when its worker is trusted.")
     settled_at = models.DateTimeField(null=True)
+    #: When the relay sends the dead letter of a failed job, if none has come by itself.
+    dead_letter_due_at = models.DateTimeField(null=True)
+    dead_lettered_at = models.DateTimeField(null=True, help_text="When its dead letter was stored.")
     worker = models.CharField(max_length=200, blank=True)
     error = models.TextField(blank=True, help_text="Why it failed, in one line.")
 
@@ -86,6 +90,12 @@ class Job(models.Model):
                 fields=["expires_at"],
                 condition=Q(state__in=DUE, expires_at__isnull=False),
                 name="jobs_due_by_expiry",
+            ),
+            # The relay: failed jobs whose dead letter is missing.
+            models.Index(
+                fields=["dead_letter_due_at"],
+                condition=Q(state=JobState.FAILED, dead_lettered_at__isnull=True),
+                name="jobs_dead_letters_by_due",
             ),
             # The API's and the admin's list of one tenant, newest first.
             models.Index(fields=["tenant_id", "id"], name="jobs_by_tenant"),
@@ -144,6 +154,8 @@ class Attempt(models.Model):
     ended_at = models.DateTimeField(db_default=Now())
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
+    #: "<file>:<function>": the innermost frame of our own code, by which errors are grouped.
+    place = models.CharField(max_length=200, blank=True, db_default="")
     traceback = models.TextField(blank=True)
 
     class Meta:
@@ -159,49 +171,3 @@ class Attempt(models.Model):
     @property
     def spent(self) -> bool:
         return self.outcome in SPENT
-
-
-class IdempotentRequest(models.Model):
-    """The answer that an `Idempotency-Key` was given, kept for a day."""
-
-    tenant_id = models.UUIDField()
-    key = models.CharField(max_length=200)
-    body_hash = models.CharField(max_length=64)
-    status = models.PositiveSmallIntegerField(null=True)
-    answer = models.JSONField(null=True)
-    location = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        default_permissions = ()
-        constraints = [
-            models.UniqueConstraint(
-                fields=["tenant_id", "key"], name="jobs_one_answer_per_idempotency_key"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.key
-
-
-class ProcessQuerySet(models.QuerySet["Process"]):
-    def living(self, kind: str, *, within: timedelta = timedelta(seconds=30)) -> "ProcessQuerySet":
-        """Return the daemons of one kind that have shown a sign of life lately."""
-        return self.filter(kind=kind, seen_at__gte=Now() - within)
-
-
-class Process(models.Model):
-    """A daemon that has shown a sign of life, and when."""
-
-    name = models.CharField(max_length=200, primary_key=True)
-    kind = models.CharField(max_length=20)
-    seen_at = models.DateTimeField()
-
-    objects = ProcessQuerySet.as_manager()
-
-    class Meta:
-        default_permissions = ()
-        indexes = [models.Index(fields=["kind", "seen_at"], name="jobs_processes_by_last_sign")]
-
-    def __str__(self) -> str:
-        return self.name

@@ -1,0 +1,93 @@
+"""
+Looks, from every worker, at what would otherwise be noticed by nobody.
+
+Each child has a thread for it: the relay can't tell of its own end.
+"""
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.models import Count, Min
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs import log_events, queries
+from jobs.alerts import channels, operations
+from jobs.models import Alert, DeadLetter, Process
+from jobs.states import AlertKind, DeadLetterState, DeliveryState
+
+
+def watch(**_: Any) -> None:
+    """Start looking, in a new child. Connected to Celery's `worker_process_init`."""
+    threading.Thread(target=_look_for_ever, name="watch", daemon=True).start()
+
+
+def look() -> None:
+    """Raise every alert that is due now. Any number of processes may look at once."""
+    operations.send_updates()
+    _look_at_relay()
+    _look_at_open_dead_letters()
+
+
+def _look_for_ever() -> None:
+    while True:
+        time.sleep(settings.ALERTS_WATCH_SECONDS)
+        try:
+            look()
+        except Error:
+            pass  # The database is away: whoever needs it says so.
+        except Exception as error:
+            log_events.watch_failed(error)  # The next look comes all the same.
+        finally:
+            connection.close()
+
+
+def _look_at_relay() -> None:
+    if not Process.objects.living("relay").exists():
+        log_events.no_relay()
+    lag = queries.relay_lag()
+    if lag <= timedelta(seconds=settings.ALERTS_RELAY_LAG_SECONDS):
+        return
+    seconds = round(lag.total_seconds())
+    alert = operations.raise_alert(
+        AlertKind.RELAY_LAG,
+        fingerprint="relay_lag",
+        message=f"Due jobs have waited for the relay for {seconds} s",
+        data={"lag_seconds": seconds, "relays": Process.objects.living("relay").count()},
+    )
+    if alert:
+        _send_past_the_relay(alert)
+
+
+def _look_at_open_dead_letters() -> None:
+    oldest_allowed = Now() - timedelta(hours=settings.ALERTS_DEAD_LETTER_AGE_HOURS)
+    left = DeadLetter.objects.filter(
+        state=DeadLetterState.OPEN, recorded_at__lt=oldest_allowed
+    ).aggregate(count=Count("pk"), oldest=Min("recorded_at"))
+    if left["count"]:
+        hours = (timezone.now() - left["oldest"]) // timedelta(hours=1)
+        operations.raise_alert(
+            AlertKind.DEAD_LETTER_AGE,
+            fingerprint="dead_letter_age",
+            message=f"Open dead letters: {left['count']}, the oldest for {hours} hours",
+            data={"dead_letters": left["count"], "oldest": left["oldest"].isoformat()},
+        )
+
+
+def _send_past_the_relay(alert: Alert) -> None:
+    """
+    Send an alert about the relay from here, for its job waits for that very relay.
+
+    The job tries again where this fails, and finds nothing to do where it succeeds.
+    """
+    for delivery in alert.deliveries.filter(state=DeliveryState.PENDING):
+        try:
+            channels.send(delivery)
+        except Exception as error:
+            log_events.alert_not_delivered(alert, delivery.channel, error)
+        else:
+            operations.mark_delivered(delivery.pk)

@@ -1,0 +1,129 @@
+"""Stores a dead message once, whatever kills the process that does it, and alerts."""
+
+import uuid
+
+from django.db import transaction
+
+from jobs import log_events
+from jobs.alerts import operations as alerts
+from jobs.dead_letters import table
+from jobs.dead_letters.fingerprint import incident_of
+from jobs.engine import lifecycle
+from jobs.engine.dead_message import DeadMessage
+from jobs.errors import MoveRefused
+from jobs.models import DeadLetter, Job
+from jobs.states import DeadLetterState
+
+#: How often the job may move while it is decided about, before the message goes back.
+TRIES = 5
+
+
+def record(message: DeadMessage) -> DeadLetter | None:
+    """
+    Decide what the death of this message means, store it and alert, in one transaction.
+
+    Return what was stored: None where the job goes on, or where it was stored before.
+
+    :raises MoveRefused: if the job moved under every look; the message goes back to its queue.
+    """
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with transaction.atomic():
+                letter = _decide_and_store(message)
+            break
+        except MoveRefused:
+            if not tries_left:
+                raise
+    if letter is not None:
+        log_events.dead_lettered(letter)
+    return letter
+
+
+def _decide_and_store(message: DeadMessage) -> DeadLetter | None:
+    job = Job.objects.filter(pk=message.job_id).first() if message.job_id else None
+    if job is None:
+        return _store_unknown(message)
+    try:
+        if not table.is_dead(job, message):
+            log_events.death_undone(job, message.reason)
+            return None
+    except table.Superseded:
+        return _store_superseded(message, job)
+    if not lifecycle.mark_dead_lettered(job):
+        return None  # Stored before: the message came again, or the relay sent it as well.
+    letter = _of_job(message, job)
+    letter.incident = incident_of(
+        job_type=letter.type, error_type=letter.error_type, place=letter.place
+    )
+    letter.save(force_insert=True)
+    alerts.alert_of_dead_letter(letter, silent=job.queue == alerts.LANE)
+    return letter
+
+
+def _store_unknown(message: DeadMessage) -> DeadLetter | None:
+    """Store a message of no job in the ledger: only the broker's word says why it died."""
+    death = message.digest
+    stored = DeadLetter.objects.filter(death=death).exists()
+    if stored and message.redelivered:
+        return None  # Whoever stored it died before the acknowledgement.
+    letter = _of_message(message)
+    letter.death = f"{death}:{uuid.uuid4().hex[:16]}" if stored else death
+    letter.error_type = "RefusedUnread" if message.fault else "NoJob"
+    letter.error = (
+        f"No worker could read it: {message.fault}."
+        if message.fault
+        else "The ledger has no job of this id: of another program, or deleted since."
+    )
+    letter.incident = incident_of(job_type=letter.type, error_type=letter.error_type, place="")
+    letter.save(force_insert=True)
+    alerts.alert_of_dead_letter(letter, silent=False)
+    return letter
+
+
+def _store_superseded(message: DeadMessage, job: Job) -> DeadLetter | None:
+    """Keep a message that its job has outlived, for whoever asks; nobody needs to act."""
+    death = _death_of(job, message.dispatch)
+    if DeadLetter.objects.filter(death=death).exists():
+        return None
+    letter = _of_message(message)
+    letter.death, letter.job, letter.state = death, job, DeadLetterState.SUPERSEDED
+    letter.type = job.type
+    letter.error = f"The job is {job.state} in dispatch {job.dispatch}."
+    # Losing the race means that another delivery of the message has stored it.
+    DeadLetter.objects.bulk_create([letter], ignore_conflicts=True)
+    return letter
+
+
+def _of_job(message: DeadMessage, job: Job) -> DeadLetter:
+    """Join what the ledger knows of the job's end to its message."""
+    letter = _of_message(message)
+    letter.death, letter.job, letter.dispatch = _death_of(job, job.dispatch), job, job.dispatch
+    letter.type, letter.tenant_id, letter.user_id = job.type, job.tenant_id, job.user_id
+    letter.attempts = job.attempts
+    letter.error = job.error
+    letter.error_type = job.error.partition(":")[0]
+    cause = letter.cause
+    if cause:
+        letter.error_type, letter.place = cause.error_type, cause.place
+        letter.worker = cause.worker
+    return letter
+
+
+def _of_message(message: DeadMessage) -> DeadLetter:
+    return DeadLetter(
+        type=message.type,
+        queue=message.queue,
+        reason=message.reason,
+        tenant_id=message.tenant_id,
+        user_id=message.user_id,
+        dispatch=message.dispatch,
+        died_at=message.died_at,
+        body=message.body,
+        headers=message.headers,
+        properties=message.properties,
+        routing_key=message.routing_key[:255],
+    )
+
+
+def _death_of(job: Job, dispatch: int) -> str:
+    return f"{job.pk}:{dispatch}"

@@ -1,0 +1,188 @@
+"""A dead message on its way from the broker to the alerting task, as JSON, and how to read it."""
+
+import base64
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from kombu.serialization import loads
+
+from jobs.engine.message import SENT_BY_RELAY
+from jobs.engine.shape import fault_of
+
+#: The reason of a dead letter that the relay sent.
+LEDGER = "ledger"
+
+#: Headers that a broker changes from one delivery of the same message to the next.
+_CHANGING = frozenset({"x-delivery-count"})
+
+
+def as_json(message: Any) -> dict[str, Any]:
+    """Return all of a message that kombu has received, fit for JSON: its body in base64."""
+    info = message.delivery_info or {}
+    return {
+        "body": base64.b64encode(_raw(message)).decode("ascii"),
+        "headers": _storable(message.headers or {}),
+        "properties": _storable(
+            {
+                **(message.properties or {}),
+                "content_type": message.content_type,
+                "content_encoding": message.content_encoding,
+            }
+        ),
+        "routing_key": str(info.get("routing_key") or ""),
+        "redelivered": bool(info.get("redelivered")),
+    }
+
+
+@dataclass(frozen=True)
+class DeadMessage:
+    """A dead message; every property copes with whatever somebody may have published."""
+
+    body: bytes
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+    routing_key: str
+    redelivered: bool
+
+    @classmethod
+    def from_json(cls, message: dict[str, Any]) -> "DeadMessage":
+        return cls(**{**message, "body": base64.b64decode(message["body"])})
+
+    @property
+    def job_id(self) -> uuid.UUID | None:
+        try:
+            return uuid.UUID(str(self.headers.get("id")))
+        except ValueError:
+            return None
+
+    @property
+    def dispatch(self) -> int:
+        """The hand-over it belongs to; a message of another program counts as dispatch 0."""
+        number = self.headers.get("dispatch")
+        return number if isinstance(number, int) and 0 <= number < 2**31 else 0
+
+    @property
+    def type(self) -> str:
+        return _text(self.headers.get("task"), 120)
+
+    @property
+    def tenant_id(self) -> uuid.UUID | None:
+        try:
+            return uuid.UUID(str(self.headers.get("tenant_id")))
+        except ValueError:
+            return None
+
+    @property
+    def user_id(self) -> uuid.UUID | None:
+        try:
+            return uuid.UUID(str(self.headers.get("user_id")))
+        except ValueError:
+            return None
+
+    @property
+    def reason(self) -> str:
+        """
+        Why the broker dead-lettered it: rejected, expired, delivery_limit, maxlen; or `ledger`.
+
+        From the newest entry of `x-death`: `x-first-death-*` tells of the first death of a
+        message that may have had several (measured).
+        """
+        if self.headers.get(SENT_BY_RELAY) and not self._death:
+            return LEDGER
+        return _text(self._death.get("reason"), 30) or "unknown"
+
+    @property
+    def queue(self) -> str:
+        """The queue it died in."""
+        return _text(self._death.get("queue"), 255) or self.routing_key.partition(".")[0]
+
+    @property
+    def died_at(self) -> datetime | None:
+        try:
+            moment = parse_datetime(str(self._death.get("time")))
+        except ValueError:
+            return None
+        return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+    @cached_property
+    def fault(self) -> str:
+        """What keeps a worker from reading it, in words; nothing where it can be read."""
+        try:
+            content = self._content
+        except Exception as error:  # Whatever a serialiser makes of somebody's bytes.
+            return f"its body can't be read: {error}"
+        return fault_of(self.headers, content)
+
+    @property
+    def payload(self) -> dict[str, Any] | None:
+        """The job's payload, where the message is well-formed."""
+        return None if self.fault else dict(self._content[1])
+
+    @property
+    def has_positional_arguments(self) -> bool:
+        return not self.fault and bool(self._content[0])
+
+    @property
+    def digest(self) -> str:
+        """The same for every delivery of one message, and no other message's."""
+        steady = {key: value for key, value in self.headers.items() if key not in _CHANGING}
+        facts = json.dumps([steady, self.properties, self.routing_key], sort_keys=True)
+        return hashlib.sha256(facts.encode() + self.body).hexdigest()
+
+    @cached_property
+    def _content(self) -> Any:
+        return loads(
+            self.body,
+            self.properties.get("content_type") or "",
+            self.properties.get("content_encoding") or "utf-8",
+            accept=["json"],
+        )
+
+    @property
+    def _death(self) -> dict[str, Any]:
+        deaths = self.headers.get("x-death")
+        newest = deaths[0] if isinstance(deaths, list) and deaths else None
+        return newest if isinstance(newest, dict) else {}
+
+
+def _raw(message: Any) -> bytes:
+    """Return the body's bytes; py-amqp may have made text of them by the content encoding."""
+    if not isinstance(message.body, str):
+        return bytes(message.body or b"")
+    try:
+        return message.body.encode(message.content_encoding or "utf-8")
+    except (LookupError, UnicodeError):
+        return message.body.encode("utf-8", "surrogateescape")
+
+
+def _text(value: Any, limit: int) -> str:
+    return value[:limit] if isinstance(value, str) else ""
+
+
+def _storable(value: Any) -> Any:
+    """Return what AMQP may carry as JSON that PostgreSQL stores: no bytes, NUL, NaN, surrogate."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if value == value and abs(value) != float("inf") else str(value)
+        case bytes():
+            return {"base64": base64.b64encode(value).decode("ascii")}
+        case str():
+            visible = value.replace("\0", "\N{SYMBOL FOR NULL}")
+            return visible.encode("utf-8", "replace").decode()
+        case datetime():
+            return value.isoformat()
+        case Mapping():
+            return {_storable(str(key)): _storable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_storable(each) for each in value]
+        case _:
+            return _storable(str(value))
