@@ -7,10 +7,13 @@ from django.db import transaction
 from jobs import log_events
 from jobs.alerts import operations as alerts
 from jobs.dead_letters import table
+from jobs.dead_letters.diagnosis import why_refused
 from jobs.dead_letters.fingerprint import incident_of
-from jobs.engine import lifecycle
+from jobs.engine import foreign, lifecycle
 from jobs.engine.dead_message import DeadMessage
-from jobs.errors import MoveRefused
+from jobs.engine.history import one_line
+from jobs.errors import JobError, MoveRefused, UnknownJob, UnknownTaskType
+from jobs.lanes import lane_names
 from jobs.models import DeadLetter, Job
 from jobs.states import DeadLetterState
 
@@ -66,18 +69,38 @@ def _store_unknown(message: DeadMessage) -> DeadLetter | None:
     stored = DeadLetter.objects.filter(death=death).exists()
     if stored and message.redelivered:
         return None  # Whoever stored it died before the acknowledgement.
+    error = _why_dead(message)
+    if isinstance(error, UnknownTaskType) and _is_adopted(message):
+        return None
     letter = _of_message(message)
     letter.death = f"{death}:{uuid.uuid4().hex[:16]}" if stored else death
-    letter.error_type = "RefusedUnread" if message.fault else "NoJob"
-    letter.error = (
-        f"No worker could read it: {message.fault}."
-        if message.fault
-        else "The ledger has no job of this id: of another program, or deleted since."
-    )
+    letter.error_type, letter.error = type(error).__name__, one_line(error)
     letter.incident = incident_of(job_type=letter.type, error_type=letter.error_type, place="")
     letter.save(force_insert=True)
     alerts.alert_of_dead_letter(letter, silent=False)
     return letter
+
+
+def _why_dead(message: DeadMessage) -> JobError:
+    """One of our own that the ledger doesn't know outlived its row: an older database, perhaps."""
+    if message.is_foreign or message.fault:
+        return why_refused(message)
+    return UnknownJob("The ledger has no job of this id, in any dispatch.")
+
+
+def _is_adopted(message: DeadMessage) -> bool:
+    """Give a message of another program its row, if it names a lane: then a deploy may help it."""
+    if message.job_id is None or message.queue not in lane_names() or message.reason != "rejected":
+        return False
+    foreign.store_waiting(
+        message.job_id,
+        job_type=message.type,
+        queue=message.queue,
+        payload=message.payload,
+        tenant_id=message.tenant_id,
+        user_id=message.user_id,
+    )
+    return True
 
 
 def _store_superseded(message: DeadMessage, job: Job) -> DeadLetter | None:

@@ -9,16 +9,14 @@ from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
 from django.db.models.functions import Now
 
-from jobs import registry
+from jobs.dead_letters.diagnosis import why_refused
 from jobs.engine import lifecycle
 from jobs.engine.dead_message import DeadMessage
-from jobs.errors import JobExpired, ProcessDied, RefusedUnread, UnknownTaskType
+from jobs.engine.foreign import UNKNOWN_TYPE_REST
+from jobs.errors import ProcessDied, UnknownTaskType
 from jobs.models import Job
 from jobs.states import JobState
 from jobs.task import JobTask
-
-#: How soon a type that no worker knew is tried again: one that knows it may have come up.
-UNKNOWN_TYPE_REST = timedelta(seconds=30)
 
 #: What the broker calls the death of a message that was delivered too often.
 DELIVERY_LIMIT = "delivery_limit"
@@ -64,7 +62,7 @@ def _queued(job: Job, message: DeadMessage) -> bool:
     if message.reason == DELIVERY_LIMIT:
         lifecycle.put_back(job, "its message was delivered too often without being run")
         return False
-    error = _why_refused(job, message)
+    error = why_refused(message)
     if isinstance(error, UnknownTaskType) and _may_be_deploy(job):
         lifecycle.put_back(job, "no worker knew its type", rest=UNKNOWN_TYPE_REST)
         return False
@@ -77,21 +75,6 @@ ROWS: dict[JobState, Callable[[Job, DeadMessage], bool]] = {
     JobState.RUNNING: _running,
     JobState.QUEUED: _queued,
 }
-
-
-def _why_refused(job: Job, message: DeadMessage) -> Exception:
-    """
-    Return why no worker ran it. What can be read was refused by one that didn't know its type.
-
-    This process may know it: in a deploy, the workers differ.
-    """
-    if message.reason == "expired":
-        return JobExpired("It expired in its queue, by its message's own time limit.")
-    if message.fault:
-        return RefusedUnread(f"No worker could read its message: {message.fault}.")
-    if message.has_positional_arguments:
-        return RefusedUnread("Its message has positional arguments; a payload is keywords alone.")
-    return UnknownTaskType(job.type, [each.name for each in registry.all_types()])
 
 
 def _may_be_deploy(job: Job) -> bool:

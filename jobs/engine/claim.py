@@ -7,11 +7,10 @@ from typing import Any
 from celery.exceptions import Reject
 from django.conf import settings
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from jobs import log_events, registry
-from jobs.engine import lifecycle
-from jobs.errors import JobExpired, LossesSpent, NotThisTime, PayloadRefused
+from jobs.engine import foreign, lifecycle
+from jobs.errors import JobExpired, LossesSpent, NotThisTime
 from jobs.models import Job
 from jobs.states import JobState, Outcome
 
@@ -39,7 +38,13 @@ def claim(message: Message, *, worker: str, again: bool = False) -> Job:
     :raises Reject: without requeue, when its job has failed: the message is the dead letter.
     """
     if message.dispatch is None:
-        _store_foreign(message)
+        foreign.store_queued(
+            message.id,
+            job_type=message.type,
+            payload=message.payload,
+            tenant_id=message.tenant_id,
+            user_id=message.user_id,
+        )
     dispatch = message.dispatch or 0
     job_type = registry.find_type(message.type)
     durable = job_type is None or not job_type.atomic
@@ -97,26 +102,3 @@ def _died(message: Message, reason: str) -> Reject:
     """Return what sends the message to the dead-letter exchange."""
     log_events.copy_rejected(str(message.id), message.dispatch or 0, reason)
     return Reject(reason, requeue=False)
-
-
-def _store_foreign(message: Message) -> None:
-    """Give a message of another program its row: dispatch 0, as if it had been handed over."""
-    job_type = registry.get_type(message.type)
-    tenant = uuid.UUID(message.tenant_id) if message.tenant_id else uuid.UUID(int=0)
-    try:
-        payload = job_type.read(message.payload)
-    except PayloadRefused:
-        payload = None  # It gets its row all the same, and fails when it runs.
-    row = Job(
-        id=message.id,
-        type=message.type,
-        queue=job_type.queue,
-        partition=job_type.partition_of(tenant, payload),
-        tenant_id=tenant,
-        user_id=message.user_id,
-        payload=message.payload,
-        state=JobState.QUEUED,
-        queued_at=timezone.now(),
-    )
-    # Losing the race means that another delivery of the message has stored it.
-    Job.objects.bulk_create([row], ignore_conflicts=True)

@@ -38,6 +38,7 @@ def as_json(message: Any) -> dict[str, Any]:
         ),
         "routing_key": str(info.get("routing_key") or ""),
         "redelivered": bool(info.get("redelivered")),
+        "unpacking": _storable(str(message.errors[0][1])) if message.errors else "",
     }
 
 
@@ -50,6 +51,7 @@ class DeadMessage:
     properties: dict[str, Any]
     routing_key: str
     redelivered: bool
+    unpacking: str = ""  #: What kombu said when it could not decompress the body.
 
     @classmethod
     def from_json(cls, message: dict[str, Any]) -> "DeadMessage":
@@ -114,6 +116,8 @@ class DeadMessage:
     @cached_property
     def fault(self) -> str:
         """What keeps a worker from reading it, in words; nothing where it can be read."""
+        if self.unpacking:
+            return f"its body can't be unpacked: {self.unpacking}"
         try:
             content = self._content
         except Exception as error:  # Whatever a serialiser makes of somebody's bytes.
@@ -124,6 +128,22 @@ class DeadMessage:
     def payload(self) -> dict[str, Any] | None:
         """The job's payload, where the message is well-formed."""
         return None if self.fault else dict(self._content[1])
+
+    @property
+    def is_foreign(self) -> bool:
+        """Another program sent it: our relay counts its hand-overs."""
+        return "dispatch" not in self.headers
+
+    @property
+    def has_expired(self) -> bool:
+        """The broker's time limit, or Celery's own header: a worker rejects what comes too late."""
+        try:
+            expires = parse_datetime(str(self.headers.get("expires")))
+        except ValueError:
+            expires = None
+        if expires and expires.tzinfo is None:
+            expires = expires.replace(tzinfo=UTC)
+        return self.reason == "expired" or bool(expires and expires < datetime.now(UTC))
 
     @property
     def has_positional_arguments(self) -> bool:
@@ -142,7 +162,7 @@ class DeadMessage:
             self.body,
             self.properties.get("content_type") or "",
             self.properties.get("content_encoding") or "utf-8",
-            accept=["json"],
+            accept=["application/json"],
         )
 
     @property

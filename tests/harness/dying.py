@@ -1,0 +1,72 @@
+"""Job types that die, each in its own way; none has a retry left."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+from celery.exceptions import SoftTimeLimitExceeded
+from pydantic import BaseModel
+
+from jobs import job_task
+from jobs.errors import GiveUp
+from jobs.models import Job
+
+
+class Nothing(BaseModel):
+    pass
+
+
+class Strict(BaseModel):
+    number: int
+
+
+@job_task(name="tests.raise_error", max_retries=0)
+def raise_error(job: Job, payload: Nothing) -> None:
+    raise RuntimeError("it can't be done")
+
+
+@job_task(name="tests.give_up")
+def give_up(job: Job, payload: Nothing) -> None:
+    raise GiveUp("another attempt can't end differently")
+
+
+@job_task(name="tests.outlast_soft_limit", max_retries=0, soft_time_limit=1, time_limit=30)
+def outlast_soft_limit(job: Job, payload: Nothing) -> None:
+    time.sleep(20)
+
+
+@job_task(name="tests.outlast_hard_limit", max_retries=0, soft_time_limit=1, time_limit=3)
+def outlast_hard_limit(job: Job, payload: Nothing) -> None:
+    """Deaf to the soft limit, as code is that waits inside a C library."""
+    with contextlib.suppress(SoftTimeLimitExceeded):
+        time.sleep(30)
+    time.sleep(30)
+
+
+@job_task(name="tests.lose_child", max_retries=0)
+def lose_child(job: Job, payload: Nothing) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job_task(name="tests.run_out_of_memory", max_retries=0)
+def run_out_of_memory(job: Job, payload: Nothing) -> None:
+    raise MemoryError("no more")
+
+
+@job_task(name="tests.exit", max_retries=0)
+def exit_process(job: Job, payload: Nothing) -> None:
+    sys.exit(3)
+
+
+@job_task(name="tests.kill_worker", max_retries=0)
+def kill_worker(job: Job, payload: Nothing) -> None:
+    """End the whole worker, as the kernel ends one that needs too much memory."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(30)
+
+
+@job_task(name="tests.need_number", max_retries=0)
+def need_number(job: Job, payload: Strict) -> None:
+    """Its payload may fail the schema: a message of another program, or an older release."""
