@@ -20,6 +20,7 @@ from tests.drills import ACME, effects, fresh, leave_effect, make_job, run_atomi
 pytestmark = pytest.mark.django_db(transaction=True)
 
 IGNORED = "acknowledged: ignored"
+REJECTED = "rejected"
 
 
 @pytest.fixture(autouse=True)
@@ -92,11 +93,19 @@ class TestAStaleMessage:
     @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
     def test_is_forgotten_when_the_job_has_settled(self, state):
         job = make_job(state=JobState.QUEUED)
-        Job.objects.filter(pk=job.pk).update(state=state)
+        Job.objects.filter(pk=job.pk).update(state=state, dead_lettered_at=timezone.now())
 
         assert deliver(from_job(job)) == IGNORED
         assert deliver(from_job(job), redelivered=True) == IGNORED
         assert (fresh(job).state, fresh(job).attempt) == (state, 0)
+
+    def test_is_the_dead_letter_of_a_failed_job_that_has_none(self):
+        # Given a worker that settled its job and died before it rejected the message
+        job = make_job(state=JobState.QUEUED)
+        Job.objects.filter(pk=job.pk).update(state="failed")
+
+        assert deliver(from_job(job), redelivered=True) == REJECTED
+        assert (fresh(job).state, fresh(job).attempt) == ("failed", 0)
 
     def test_does_not_take_over_what_runs_in_a_later_dispatch(self):
         job = make_job(state=JobState.RUNNING, silent=True)
@@ -145,7 +154,7 @@ class TestARunningJob:
     def test_fails_when_its_losses_are_spent(self):
         job = make_job(state=JobState.RUNNING, losses=10, worker="gone")
 
-        assert deliver(from_job(job), redelivered=True) == IGNORED
+        assert deliver(from_job(job), redelivered=True) == REJECTED
 
         now = fresh(job)
         assert (now.state, now.losses, now.attempt) == ("failed", 11, 1)
@@ -194,7 +203,7 @@ class TestAnExpiredJob:
     def test_fails_instead_of_running(self):
         job = make_job(state=JobState.QUEUED, expires_at=timezone.now() - timedelta(seconds=1))
 
-        assert deliver(from_job(job)) == IGNORED
+        assert deliver(from_job(job)) == REJECTED
 
         now = fresh(job)
         assert (now.state, now.attempt, effects()) == ("failed", 0, 0)
