@@ -1,12 +1,13 @@
 """Stores a dead message once, whatever kills the process that does it, and alerts."""
 
+import contextlib
 import uuid
 
 from django.db import transaction
 
 from jobs import log_events
 from jobs.alerts import operations as alerts
-from jobs.dead_letters import table
+from jobs.dead_letters import at_once, table
 from jobs.dead_letters.diagnosis import why_refused
 from jobs.dead_letters.fingerprint import incident_of
 from jobs.engine import foreign, lifecycle
@@ -29,17 +30,18 @@ def record(message: DeadMessage) -> DeadLetter | None:
 
     :raises MoveRefused: if the job moved under every look; the message goes back to its queue.
     """
-    for tries_left in reversed(range(TRIES)):
-        try:
-            with transaction.atomic():
-                letter = _decide_and_store(message)
-            break
-        except MoveRefused:
-            if not tries_left:
-                raise
+    letter = at_once.store(message) or _store_in_full(message)
     if letter is not None:
         log_events.dead_lettered(letter)
     return letter
+
+
+def _store_in_full(message: DeadMessage) -> DeadLetter | None:
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(MoveRefused), transaction.atomic():
+            return _decide_and_store(message)
+    with transaction.atomic():
+        return _decide_and_store(message)
 
 
 def _decide_and_store(message: DeadMessage) -> DeadLetter | None:

@@ -24,14 +24,14 @@ def now(plus_seconds: float = 0) -> str:
     return f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{plus_seconds} seconds')"
 
 
-def is_in(state: str) -> str:
+def is_in(state: str, *, of: str = TABLE) -> str:
     """
     Return SQL for the state of a job that is found by its id.
 
     Spelled so that it fits no partial index: PostgreSQL, which sees that hardly a job is in
     flight, would else search all that are for the one (measured, as soon as it has analysed).
     """
-    return f"state || '' = '{state}'"
+    return f"{of}.state || '' = '{state}'"
 
 
 #: What a worker needs of a job, in the model's order.
