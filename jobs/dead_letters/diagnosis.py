@@ -18,4 +18,8 @@ def why_refused(message: DeadMessage) -> JobError:
         return JobExpired("It expired in its queue, by its message's own time limit.")
     if message.has_positional_arguments:
         return RefusedUnread("Its message has positional arguments; a payload is keywords alone.")
+    if not message.has_storable_payload:
+        return RefusedUnread(
+            "Its payload holds what the ledger can't store: NUL, NaN or half a character."
+        )
     return UnknownTaskType(message.type, [each.name for each in registry.all_types()])

@@ -3,7 +3,7 @@
 import contextlib
 import uuid
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from jobs import log_events
 from jobs.alerts import operations as alerts
@@ -28,6 +28,8 @@ def record(message: DeadMessage) -> DeadLetter | None:
 
     Return what was stored: None where the job goes on, or where it was stored before.
 
+    Losing the race to store it (`IntegrityError`) means that another delivery did: look again.
+
     :raises MoveRefused: if the job moved under every look; the message goes back to its queue.
     """
     letter = at_once.store(message) or _store_in_full(message)
@@ -38,7 +40,7 @@ def record(message: DeadMessage) -> DeadLetter | None:
 
 def _store_in_full(message: DeadMessage) -> DeadLetter | None:
     for _ in range(TRIES - 1):
-        with contextlib.suppress(MoveRefused), transaction.atomic():
+        with contextlib.suppress(MoveRefused, IntegrityError), transaction.atomic():
             return _decide_and_store(message)
     with transaction.atomic():
         return _decide_and_store(message)
@@ -107,12 +109,13 @@ def _is_adopted(message: DeadMessage) -> bool:
 
 def _store_superseded(message: DeadMessage, job: Job) -> DeadLetter | None:
     """Keep a message that its job has outlived, for whoever asks; nobody needs to act."""
-    death = _death_of(job, message.dispatch)
+    # Not its dispatch's own death: a job that runs on, in the same dispatch, may yet die.
+    death = f"{_death_of(job, message.dispatch)}:superseded"
     if DeadLetter.objects.filter(death=death).exists():
         return None
     letter = _of_message(message)
     letter.death, letter.job, letter.state = death, job, DeadLetterState.SUPERSEDED
-    letter.type = job.type
+    letter.type, letter.tenant_id, letter.user_id = job.type, job.tenant_id, job.user_id
     letter.error = f"The job is {job.state} in dispatch {job.dispatch}."
     # Losing the race means that another delivery of the message has stored it.
     DeadLetter.objects.bulk_create([letter], ignore_conflicts=True)

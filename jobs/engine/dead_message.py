@@ -22,6 +22,10 @@ LEDGER = "ledger"
 #: Headers that a broker changes from one delivery of the same message to the next.
 _CHANGING = frozenset({"x-delivery-count"})
 
+#: Deeper than anybody nests; Python's own limit lies at some hundreds.
+LEVELS_MAX = 50
+TOO_DEEP = "(nested too deep to be kept)"
+
 
 def as_json(message: Any) -> dict[str, Any]:
     """Return all of a message that kombu has received, fit for JSON: its body in base64."""
@@ -36,7 +40,7 @@ def as_json(message: Any) -> dict[str, Any]:
                 "content_encoding": message.content_encoding,
             }
         ),
-        "routing_key": str(info.get("routing_key") or ""),
+        "routing_key": _storable(str(info.get("routing_key") or "")),
         "redelivered": bool(info.get("redelivered")),
         "unpacking": _storable(str(message.errors[0][1])) if message.errors else "",
     }
@@ -150,6 +154,11 @@ class DeadMessage:
         return not self.fault and bool(self._content[0])
 
     @property
+    def has_storable_payload(self) -> bool:
+        """Whether PostgreSQL takes its payload: JSON may hold NUL, `NaN` and lone surrogates."""
+        return _storable(self.payload) == self.payload
+
+    @property
     def digest(self) -> str:
         """The same for every delivery of one message, and no other message's."""
         steady = {key: value for key, value in self.headers.items() if key not in _CHANGING}
@@ -186,8 +195,10 @@ def _text(value: Any, limit: int) -> str:
     return value[:limit] if isinstance(value, str) else ""
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: Any, levels: int = LEVELS_MAX) -> Any:
     """Return what AMQP may carry as JSON that PostgreSQL stores: no bytes, NUL, NaN, surrogate."""
+    if not levels:
+        return TOO_DEEP
     match value:
         case None | bool() | int():
             return value
@@ -201,8 +212,9 @@ def _storable(value: Any) -> Any:
         case datetime():
             return value.isoformat()
         case Mapping():
-            return {_storable(str(key)): _storable(each) for key, each in value.items()}
+            items = value.items()
+            return {_storable(str(key)): _storable(each, levels - 1) for key, each in items}
         case list() | tuple():
-            return [_storable(each) for each in value]
+            return [_storable(each, levels - 1) for each in value]
         case _:
             return _storable(str(value))
