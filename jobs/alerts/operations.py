@@ -89,6 +89,8 @@ def _update(incident: Any) -> bool:
         if not _take_turn(incident, count=incident.total):
             return False
         newest = incident.dead_letters.order_by("id").last()
+        if newest is None:
+            return False  # Retention was faster: they are long done with.
         more = incident.total - before
         message = f"Task {incident.type or 'unreadable'} failed {more} times more"
         _raise(incident, message=message, data=_about(newest, incident.total))

@@ -74,6 +74,7 @@ def _statement(interval_seconds: int) -> str:
                 ON i.kind = 'dead_letter' AND i.error_type = job.error_type AND i.place = job.place
              WHERE j.id = told.job AND j.dispatch = told.dispatch AND i.type = j.type
                AND {statements.is_in("failed", of="j")} AND j.dead_lettered_at IS NULL
+               AND NOT EXISTS (SELECT FROM jobs_job WHERE replay_of_id = told.job)
                AND i.last_alert_at > {statements.now()} - INTERVAL '{interval_seconds} seconds'
          RETURNING j.id, j.type, j.tenant_id, j.user_id, j.failures, j.error, i.id AS incident_id)
         INSERT INTO jobs_deadletter (

@@ -96,6 +96,9 @@ def _open(dead_letter_id: uuid.UUID) -> DeadLetter:
 
 
 def _run_again(letter: DeadLetter, by: str, payload: dict[str, Any] | None) -> Job:
+    replayed = Job.objects.filter(replay_of=letter.job_id).first() if letter.job_id else None
+    if replayed:
+        return replayed  # By itself, at the moment when its dead letter was stored.
     if letter.job_id and Job.objects.filter(pk=letter.job_id).exists():
         return operations.replay_job(job_id=letter.job_id, by=by, payload=payload)
     given = message_of(letter).payload if payload is None else payload

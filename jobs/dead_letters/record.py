@@ -81,7 +81,7 @@ def _store_unknown(message: DeadMessage) -> DeadLetter | None:
     letter.error_type, letter.error = type(error).__name__, one_line(error)
     letter.incident = incident_of(job_type=letter.type, error_type=letter.error_type, place="")
     letter.save(force_insert=True)
-    alerts.alert_of_dead_letter(letter, silent=False)
+    alerts.alert_of_dead_letter(letter, silent=message.queue == alerts.LANE)
     return letter
 
 
@@ -130,6 +130,13 @@ def _of_job(message: DeadMessage, job: Job) -> DeadLetter:
     letter.attempts = job.attempts
     letter.error = job.error
     letter.error_type = job.error.partition(":")[0]
+    replay = Job.objects.filter(replay_of=job).first()
+    if replay:  # Somebody was faster than its dead letter.
+        letter.state, letter.replay_job, letter.handled_at = (
+            DeadLetterState.REPLAYED,
+            replay,
+            replay.created_at,
+        )
     cause = letter.cause
     if cause:
         letter.error_type, letter.place = cause.error_type, cause.place

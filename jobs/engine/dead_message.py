@@ -156,7 +156,7 @@ class DeadMessage:
     @property
     def has_storable_payload(self) -> bool:
         """Whether PostgreSQL takes its payload: JSON may hold NUL, `NaN` and lone surrogates."""
-        return _storable(self.payload) == self.payload
+        return bool(_storable(self.payload) == self.payload)
 
     @property
     def digest(self) -> str:
