@@ -5,6 +5,7 @@ import json
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from kombu import Message
@@ -248,7 +249,8 @@ class TestItsDigest:
 class TestTheCallOfTheAlertingTask:
     def test_carries_the_message_and_answers_the_original_delivery(self):
         answers = []
-        dead = Message(WORK, headers=TASK, delivery_tag=7, delivery_info={"exchange": "jobs.dead"})
+        message: Any = Message
+        dead = message(WORK, headers=TASK, delivery_tag=7, delivery_info={"exchange": "jobs.dead"})
         dead.ack_log_error = lambda *args: answers.append(args)
 
         call = DeadCall(dead)
