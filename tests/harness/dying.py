@@ -1,7 +1,8 @@
-"""Job types that die, each in its own way; none has a retry left."""
+"""Job types that die, each in its own way; those without `_once` have no retry left."""
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -55,9 +56,40 @@ def run_out_of_memory(job: Job, payload: Nothing) -> None:
     raise MemoryError("no more")
 
 
+@job_task(name="tests.use_up_memory", max_retries=0)
+def use_up_memory(job: Job, payload: Nothing) -> None:
+    """Ask the system for memory, piece by piece, until it refuses."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    in_use = 4096 * int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + 64 * 2**20, hard))
+    pieces = []
+    while True:
+        pieces.append(bytearray(2**20))
+
+
 @job_task(name="tests.exit", max_retries=0)
 def exit_process(job: Job, payload: Nothing) -> None:
     sys.exit(3)
+
+
+@job_task(name="tests.exit_at_once", max_retries=0)
+def exit_at_once(job: Job, payload: Nothing) -> None:
+    """End without the interpreter's own end, as a C library that aborts would."""
+    os._exit(0)
+
+
+@job_task(name="tests.outlast_hard_limit_once", max_retries=1, soft_time_limit=1, time_limit=2)
+def outlast_hard_limit_once(job: Job, payload: Nothing) -> None:
+    if job.attempt == 1:
+        with contextlib.suppress(SoftTimeLimitExceeded):
+            time.sleep(30)
+        time.sleep(30)
+
+
+@job_task(name="tests.lose_child_once", max_retries=1)
+def lose_child_once(job: Job, payload: Nothing) -> None:
+    if job.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @job_task(name="tests.kill_worker", max_retries=0)
