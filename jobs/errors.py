@@ -69,6 +69,10 @@ class ProcessDied(JobError):
     """Its process died without a word: the hard time limit, a kill, an exit, or lack of memory."""
 
 
+class PlainTaskFailed(JobError):
+    """A plain Celery task, no job, ended in an error. The worker's log and its result say which."""
+
+
 class RefusedUnread(JobError):
     """No worker could read the message; the text says what is wrong with it."""
 

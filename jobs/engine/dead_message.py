@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 from kombu.serialization import loads
 
 from jobs.engine.message import SENT_BY_RELAY
-from jobs.engine.shape import fault_of
+from jobs.engine.shape import fault_of, job_fault_of
 
 #: The reason of a dead letter that the relay sent.
 LEDGER = "ledger"
@@ -122,11 +122,13 @@ class DeadMessage:
         """What keeps a worker from reading it, in words; nothing where it can be read."""
         if self.unpacking:
             return f"its body can't be unpacked: {self.unpacking}"
+        if not self.properties.get("content_type"):
+            return "its body can't be read: it has no content type"
         try:
             content = self._content
         except Exception as error:  # Whatever a serialiser makes of somebody's bytes.
             return f"its body can't be read: {error}"
-        return fault_of(self.headers, content)
+        return fault_of(self.headers, content) or job_fault_of(self.headers, content[2])
 
     @property
     def payload(self) -> dict[str, Any] | None:
@@ -136,7 +138,7 @@ class DeadMessage:
     @property
     def is_foreign(self) -> bool:
         """Another program sent it: our relay counts its hand-overs."""
-        return "dispatch" not in self.headers
+        return self.headers.get("dispatch") is None
 
     @property
     def has_expired(self) -> bool:

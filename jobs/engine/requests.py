@@ -7,11 +7,13 @@ The parent touches no database: it acknowledges, rejects or returns the message,
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded
+from celery.exceptions import InvalidTaskError
 from celery.platforms import signals
 from celery.worker.request import Request
 from celery.worker.state import revoked as revoked_ids
 from celery.worker.state import task_ready
 
+from jobs.engine.shape import job_fault_of
 from jobs.engine.stopping import STOP_SIGNAL
 
 
@@ -19,6 +21,16 @@ class JobRequest(Request):
     """A delivery of a job."""
 
     _terminating = False
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        """:raises InvalidTaskError: for a message that names no job, or asks for what none has."""
+        super().__init__(message, **options)
+        content: Any = self._payload  # type: ignore[attr-defined]
+        fault = job_fault_of(self.request_dict, content[2])
+        if fault:
+            raise InvalidTaskError(fault)
+        # Whatever the message wishes: Celery would ask for the result, and write it, from here.
+        self._ignore_result = self.request_dict["ignore_result"] = True
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """

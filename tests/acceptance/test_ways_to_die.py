@@ -1,4 +1,4 @@
-"""Every way in which a job that runs may die: one dead letter with its cause, and a worker alive."""
+"""Every way in which a running job may die: one dead letter with its cause, a worker alive."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
 
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import BaseModel
@@ -60,7 +61,7 @@ def run_out_of_memory(job: Job, payload: Nothing) -> None:
 def use_up_memory(job: Job, payload: Nothing) -> None:
     """Ask the system for memory, piece by piece, until it refuses."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    in_use = 4096 * int(open("/proc/self/statm").read().split()[0])
+    in_use = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (in_use + 64 * 2**20, hard))
     pieces = []
     while True:

@@ -5,7 +5,7 @@ from jobs.models import Job
 from tests.harness.dying import Nothing
 
 
-@job_task(name="tests.come_late")
+@job_task(name="tests.come_late", queue="exports")
 def come_late(job: Job, payload: Nothing) -> None:
     """A worker that knows it comes up while it waits."""
 

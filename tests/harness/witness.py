@@ -1,4 +1,4 @@
-"""Loaded into processes by `JOBS_EXTRA_TASK_MODULES`: each says when it connects to the database."""
+"""An extra task module without tasks: its process says when it connects to the database."""
 
 from tests.harness.deaths import say_who_connects
 
