@@ -7,12 +7,16 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from jobs import log_events, operations
+from jobs.dead_letters.matching import Matching
 from jobs.engine.dead_message import DeadMessage
 from jobs.errors import DiscardRefused, NotOpen, NotReplayable, UnknownDeadLetter
 from jobs.models import AuditEntry, DeadLetter, Job
 from jobs.states import DeadLetterState
 
 REASON_MAX_CHARACTERS = 500
+
+#: Dead letters closed in one transaction.
+BATCH_ROWS = 1_000
 
 
 def replay_dead_letter(
@@ -54,9 +58,7 @@ def discard_dead_letter(*, dead_letter_id: uuid.UUID, by: str, reason: str) -> D
     :raises UnknownDeadLetter: if there is none.
     :raises NotOpen: if it was replayed or discarded.
     """
-    reason = reason.strip()
-    if not reason or len(reason) > REASON_MAX_CHARACTERS or "\0" in reason:
-        raise DiscardRefused(f"Say why, in at most {REASON_MAX_CHARACTERS} characters.")
+    reason = _checked(reason)
     with transaction.atomic():
         letter = _open(dead_letter_id)
         letter.discard_reason = reason
@@ -64,6 +66,48 @@ def discard_dead_letter(*, dead_letter_id: uuid.UUID, by: str, reason: str) -> D
         audit(by, "dead_letter.discarded", letter, {"reason": reason})
     log_events.dead_letter_discarded(letter, by, reason)
     return letter
+
+
+def discard_matching(*, matching: Matching, by: str, reason: str) -> int:
+    """
+    Close every open dead letter that matches, in batches; return how many. One audit entry.
+
+    Losing the race for one means that somebody deals with it at this moment.
+
+    :raises DiscardRefused: without a reason, with one that is too long, or for another state.
+    """
+    reason = _checked(reason)
+    if matching.state != DeadLetterState.OPEN:
+        raise DiscardRefused("Only open dead letters are discarded.")
+    entry = AuditEntry.objects.create(
+        actor=by[:200], action="dead_letters.discarded", subject="deadletter:matching",
+        detail={**matching.as_json(), "reason": reason},
+    )  # fmt: skip
+    total = 0
+    while count := _discard_batch(matching, by, reason):
+        total += count
+    entry.detail["count"] = total
+    entry.save(update_fields=["detail"])
+    return total
+
+
+def _discard_batch(matching: Matching, by: str, reason: str) -> int:
+    with transaction.atomic():
+        rows = matching.rows().select_for_update(skip_locked=True, of=("self",), no_key=True)
+        ids = list(rows.order_by("id").values_list("pk", flat=True)[:BATCH_ROWS])
+        return DeadLetter.objects.filter(pk__in=ids).update(
+            state=DeadLetterState.DISCARDED,
+            discard_reason=reason,
+            handled_by=by[:200],
+            handled_at=Now(),
+        )
+
+
+def _checked(reason: str) -> str:
+    reason = reason.strip()
+    if not reason or len(reason) > REASON_MAX_CHARACTERS or "\0" in reason:
+        raise DiscardRefused(f"Say why, in at most {REASON_MAX_CHARACTERS} characters.")
+    return reason
 
 
 def payload_of(letter: DeadLetter) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """What may be read of dead letters and incidents."""
 
 import uuid
+from typing import Any
 
 from django.db.models import Count, F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -21,6 +22,12 @@ def get_dead_letter(dead_letter_id: uuid.UUID) -> DeadLetter:
 def list_incidents() -> QuerySet[Incident]:
     """Return incidents of dead letters with `total`, `open_count`, `tenants`, `last_seen_at`."""
     return with_counts(Incident.objects.filter(kind=AlertKind.DEAD_LETTER))
+
+
+def newest_incidents(limit: int) -> list[Any]:
+    """Return the incidents that were seen last, with their counts."""
+    seen: Any = list_incidents()
+    return list(seen.order_by("-last_seen_at")[:limit])
 
 
 def with_counts(incidents: QuerySet[Incident]) -> QuerySet[Incident]:
