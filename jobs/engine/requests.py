@@ -42,7 +42,7 @@ class JobRequest(Request):
         super().cancel(
             pool,
             signal=STOP_SIGNAL,  # type: ignore[arg-type]
-            emit_retry=emit_retry,
+            emit_retry=False,  # It would write a result, from here.
         )
 
     def revoked(self) -> bool:

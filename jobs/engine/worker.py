@@ -11,10 +11,12 @@ from django.conf import settings
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from jobs import log_events
+from jobs.engine import remote_control
 from jobs.engine.dead_call import DeadCall
 from jobs.engine.shape import fault_of
 
 logger = get_logger(__name__)
+remote_control.register()
 
 #: How long task events are gathered for one message: Celery sends nearly each by itself.
 EVENTS_GATHER_SECONDS = 0.1
