@@ -35,7 +35,7 @@ def as_json(message: Any) -> dict[str, Any]:
         "headers": _storable(message.headers or {}),
         "properties": _storable(
             {
-                **(message.properties or {}),
+                **_without_headers(message.properties or {}),
                 "content_type": message.content_type,
                 "content_encoding": message.content_encoding,
             }
@@ -181,6 +181,11 @@ class DeadMessage:
         deaths = self.headers.get("x-death")
         newest = deaths[0] if isinstance(deaths, list) and deaths else None
         return newest if isinstance(newest, dict) else {}
+
+
+def _without_headers(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """kombu keeps the headers among the properties too, with the broker's count of deliveries."""
+    return {name: value for name, value in properties.items() if name != "application_headers"}
 
 
 def _raw(message: Any) -> bytes:

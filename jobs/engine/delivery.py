@@ -138,7 +138,11 @@ class Delivery:
 
     def _fail(self, error: Exception) -> NoReturn:
         stopping.raise_what_was_hidden()
-        patiently("settle", lambda: self._settle_failed(error), until=self._until)
+        try:
+            patiently("settle", lambda: self._settle_failed(error), until=self._until)
+        except MoveRefused as refused:
+            log_events.stood_down(self.job, str(refused))
+            raise
         raise error
 
     def _settle_failed(self, error: Exception) -> None:

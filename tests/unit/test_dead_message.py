@@ -230,7 +230,10 @@ class TestItsDigest:
     def test_is_the_same_for_another_delivery(self):
         headers = {**TASK, "x-death": [death("rejected", "jobs")]}
         again = {**headers, "x-delivery-count": 3}
-        assert die(headers=headers).digest == die(headers=again).digest
+        as_kombu_has_it = {"application_headers": again, "delivery_mode": 2}
+        first = die(headers=headers, properties={**as_kombu_has_it, "application_headers": headers})
+        assert first.digest == die(headers=again, properties=as_kombu_has_it).digest
+        assert first.properties["delivery_mode"] == 2
 
     @pytest.mark.parametrize(
         "other",
