@@ -13,7 +13,7 @@ CHECKED := DEBUG=true
 DEPLOYED := DEBUG=false SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(60))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types screenshots bench lock clean
+.PHONY: help demo up test slow lint types screenshots bench lock clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ endif
 test: $(VENV)/.dev  ## Install what the tests need and run them all.
 	@$(PY) -m project.services install --browser
 	@$(PY) -m pytest $(ARGS)
+
+slow: $(VENV)/.dev  ## Run the tests that last for minutes, which the others leave out.
+	@$(PY) -m project.services install
+	@$(PY) -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, imports, migrations and deployment settings.
 	$(VENV)/bin/ruff check .

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from jobs import enqueue
-from tests.harness import ledger
+from tests.harness import deaths, ledger
 from tests.harness.system import System
 from tests.harness.tasks import add_effect
 
@@ -38,22 +38,21 @@ class TestAJobThatAlwaysFails:
         assert "RuntimeError: never fails on attempt 4" in row["error"]
         assert system.effects("never") == 0
 
-        # And the broker holds one dead letter of it, with all its retries spent
-        dead = "jobs.dead_letters"
-        system.wait_for(lambda: system.queues.ready(dead), seconds=30, what="a dead letter")
-        [message] = system.queues.peek(dead)
-        headers = message.headers
+        # And there is one dead letter of it, with all its retries spent
+        death = deaths.wait_for_death(system, job.pk)
+        headers = death.row.headers
         assert (headers["id"], headers["task"]) == (str(job.pk), "tests.add_effect")
         assert (headers["retries"], headers["dispatch"]) == (3, 4)
+        assert death.attempts == 4
 
     def test_that_recovers_has_its_effect_once_and_no_dead_letter(self, system):
-        before = system.queues.ready("jobs.dead_letters")
         with system.orm():
             job = enqueue(add_effect, {"label": "at last", "failures": 2})
         ledger.wait_for_state(system, job.pk, "succeeded")
         assert ledger.outcomes(system, job.pk) == ["failed", "failed", "succeeded"]
         assert system.effects("at last") == 1
-        assert system.queues.ready("jobs.dead_letters") == before
+        deaths.wait_until_quiet(system)
+        assert deaths.dead_letters_of(system, job.pk) == []
 
 
 def see_waits(system: System, job_id: object) -> dict[int, int]:

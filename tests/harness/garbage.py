@@ -1,4 +1,4 @@
-"""Job types that put what no worker can read into this process's queues, and count the dead."""
+"""A job type that puts what no worker can run into this process's queues."""
 
 from typing import Any
 
@@ -9,19 +9,20 @@ from pydantic import BaseModel
 
 from jobs import job_task
 from jobs.models import Job
-from tests.harness.tasks import add_row
 
 HEADERS = {"lang": "py", "id": "0a20b7f4-e427-4ee9-afc6-14a7a513e979", "task": "tests.do_nothing"}
 
-#: Body, headers, content type.
+#: Its type may come with a deploy, for ten minutes.
+UNKNOWN = {
+    "lang": "py",
+    "id": "5b0dc5a6-7a52-4bd1-a3a4-3c4b0dd4c2ae",
+    "task": "tests.unknown",
+}
+
+#: What is dead at once: body, headers, content type.
 GARBAGE: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "undecodable": (b"\xff\xfe{", HEADERS, "application/json"),
     "of another shape": (b'{"a": 1}', HEADERS, "application/json"),
-    "of an unknown type": (
-        b"[[], {}, {}]",
-        {**HEADERS, "task": "tests.unknown"},
-        "application/json",
-    ),
     "without headers": (b"[[], {}, {}]", {}, "application/json"),
     "pickled": (b"[[], {}, {}]", HEADERS, "application/x-python-serialize"),
 }
@@ -35,7 +36,8 @@ class Nothing(BaseModel):
 def publish_garbage(job: Job, payload: Nothing) -> None:
     with current_app.connection_for_write() as connection:
         producer = Producer(connection.default_channel)
-        for body, headers, content_type in GARBAGE.values():
+        unknown = (b"[[], {}, {}]", UNKNOWN, "application/json")
+        for body, headers, content_type in (*GARBAGE.values(), unknown):
             producer.publish(
                 body,
                 exchange=settings.CELERY_TASK_DEFAULT_EXCHANGE,
@@ -44,16 +46,3 @@ def publish_garbage(job: Job, payload: Nothing) -> None:
                 content_type=content_type,
                 content_encoding="utf-8",
             )
-
-
-@job_task(name="tests.take_dead_letters", atomic=False)
-def take_dead_letters(job: Job, payload: Nothing) -> None:
-    """Empty the dead-letter queue and leave an effect per message, labelled `dead: <its body>`."""
-    bodies: list[Any] = []
-    with current_app.connection_for_write() as connection:
-        queue = settings.JOBS_DEAD_LETTER_QUEUE(connection.default_channel)
-        while message := queue.get(no_ack=True):
-            bodies.append(message.body)
-    with job.succeeding():
-        for body in bodies:
-            add_row(job, f"dead: {body!r}")
