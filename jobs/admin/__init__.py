@@ -1,5 +1,15 @@
-"""The admin's pages for jobs, and the base of pages for rows that only operations write."""
+"""The admin's pages of the engine: rows that only operations write."""
 
+from jobs.admin.bulk_replays import BulkReplayAdmin
+from jobs.admin.dead_letters import DeadLetterAdmin
+from jobs.admin.incidents import AlertAdmin, AuditEntryAdmin, IncidentAdmin
 from jobs.admin.jobs import JobAdmin
 
-__all__ = ["JobAdmin"]
+__all__ = [
+    "AlertAdmin",
+    "AuditEntryAdmin",
+    "BulkReplayAdmin",
+    "DeadLetterAdmin",
+    "IncidentAdmin",
+    "JobAdmin",
+]

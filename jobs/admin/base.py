@@ -1,9 +1,10 @@
 """What the admin's pages share that show rows which only operations write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,8 +17,11 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from jobs.errors import JobError
 
-#: Does one thing to one row and returns what to say of it.
-Act = Callable[[Any], str]
+#: Does one thing to one row, with what a form has asked for, and returns what to say of it.
+Act = Callable[..., str]
+
+#: Rows that one request acts on: more would take longer than a proxy waits.
+ACTED_ON_AT_ONCE_MAX = 500
 
 
 class LedgerAdmin(ModelAdmin):
@@ -43,33 +47,87 @@ class LedgerAdmin(ModelAdmin):
         return False
 
     def act_on_one(
-        self, request: HttpRequest, object_id: str, *, question: str, act: Act
+        self,
+        request: HttpRequest,
+        object_id: str,
+        *,
+        question: str,
+        act: Act,
+        form_class: type[forms.Form] = forms.Form,
+        initial: Callable[[Any], dict[str, Any]] = lambda _: {},
     ) -> HttpResponse:
-        """Ask first; act when the answer is posted, then show the row."""
+        """
+        Ask first; act when the answer is posted, then show the row.
+
+        The fields of `form_class` are asked for, and handed to `act` by name.
+        """
         row = self.get_object(request, object_id)
         if row is None or not self.has_view_permission(request, row):
             raise Http404
         page = reverse(self._page_name("change"), args=[row.pk])
-        if request.method == "POST":
-            self._carry_out(request, [row], act)
+        posted = request.method == "POST"
+        form = form_class(request.POST) if posted else form_class(initial=initial(row))
+        if posted and form.is_valid():
+            self._carry_out(request, [row], act, **form.cleaned_data)
             return HttpResponseRedirect(page)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": question,
-            "object": row,
-            "back": page,
-        }
-        return TemplateResponse(request, "admin/jobs/confirm.html", context)
+        return self.ask(request, title=question, what=str(row), back=page, form=form)
 
     def act_on_selected(self, request: HttpRequest, rows: QuerySet[Any], *, act: Act) -> None:
         self._carry_out(request, list(rows), act)
 
-    def _carry_out(self, request: HttpRequest, rows: list[Any], act: Act) -> None:
+    def act_on_selected_after_asking(
+        self,
+        request: HttpRequest,
+        rows: QuerySet[Any],
+        *,
+        verb: str,
+        act: Act,
+        form_class: type[forms.Form] = forms.Form,
+    ) -> HttpResponse | None:
+        """Say how many rows will be touched and ask; act when that page is posted."""
+        count = rows.count()
+        if count > ACTED_ON_AT_ONCE_MAX:
+            text = f"{count} are too many for one request; use the button above the list."
+            messages.warning(request, text)
+            return None
+        asked = "asked" in request.POST
+        form = form_class(request.POST) if asked else form_class()
+        if asked and form.is_valid():
+            self._carry_out(request, list(rows), act, **form.cleaned_data)
+            return None
+        names = ("action", "select_across", "_selected_action")
+        kept = [(name, value) for name in names for value in request.POST.getlist(name)]
+        title = f"{verb} {count} {self.opts.verbose_name_plural}"
+        back = request.get_full_path()
+        return self.ask(request, title=title, what="", back=back, form=form, kept=kept)
+
+    def ask(
+        self,
+        request: HttpRequest,
+        *,
+        title: str,
+        what: str,
+        back: str,
+        form: forms.Form,
+        kept: Sequence[tuple[str, str]] = (),
+    ) -> HttpResponse:
+        """Return the page that asks; its button says what it will do."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "what": what,
+            "back": back,
+            "form": form,
+            "kept": kept,
+        }
+        return TemplateResponse(request, "admin/jobs/confirm.html", context)
+
+    def _carry_out(self, request: HttpRequest, rows: list[Any], act: Any, **given: Any) -> None:
         """Act on each row; one that refuses does not keep the others back."""
         for row in rows:
             try:
-                said = act(row)
+                said = act(row, **given)
             except self.refusals as refusal:
                 messages.warning(request, str(refusal))
             else:

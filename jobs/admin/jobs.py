@@ -79,7 +79,7 @@ class JobAdmin(LedgerAdmin):
             None,
             {"fields": ("badge", "error", "type", "id", "tenant", "user_id", "indented_payload")},
         ),
-        ("Line", {"fields": ("replay_of_link", "replayed_by_link", "key")}),
+        ("Line", {"fields": ("replay_of_link", "replayed_by_link", "dead_letter_link", "key")}),
         (
             "Where it is",
             {"fields": ("queue", "partition", "dispatch", "copies", "attempt", "worker")},
@@ -155,9 +155,7 @@ class JobAdmin(LedgerAdmin):
 
     @admin.display(description="Tenant")
     def tenant(self, job: Job) -> str:
-        if str(job.tenant_id) == SYSTEM_TENANT:
-            return "system"
-        return getattr(job, "tenant_name", None) or str(job.tenant_id)
+        return name_of_tenant(job)
 
     @admin.display(description="Age", ordering="id")
     def since(self, job: Job) -> str:
@@ -175,12 +173,23 @@ class JobAdmin(LedgerAdmin):
     def replay_of_link(self, job: Job) -> str:
         return link(job.replay_of)
 
+    @admin.display(description="Dead letter")
+    def dead_letter_link(self, job: Job) -> str:
+        return link(job.dead_letters.order_by("id").last())
+
     @admin.display(description="Run again as")
     def replayed_by_link(self, job: Job) -> str:
         return link(Job.objects.filter(replay_of=job).first())
 
 
-def with_tenant_names(jobs: QuerySet[Job]) -> QuerySet[Job]:
+def name_of_tenant(row: Any) -> str:
+    """Return the name that `with_tenant_names` added, or what there is instead."""
+    if str(row.tenant_id) == SYSTEM_TENANT:
+        return "system"
+    return getattr(row, "tenant_name", None) or str(row.tenant_id)
+
+
+def with_tenant_names(jobs: Any) -> Any:
     """Add `tenant_name`, where JOBS_TENANT_MODEL says which model has it."""
     if not settings.JOBS_TENANT_MODEL:
         return jobs

@@ -33,6 +33,14 @@ class Matching:
 
         :raises ValueError: naming the id that is no UUID.
         """
+        return self.narrow(DeadLetter.objects.all()).order_by("-id")
+
+    def narrow(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        """
+        Return those of these that match.
+
+        :raises ValueError: naming the id that is no UUID.
+        """
         named: dict[str, Any] = {
             "state": self.state,
             "type": self.type,
@@ -49,7 +57,7 @@ class Matching:
         if self.younger_than_seconds is not None:
             named["recorded_at__gte"] = now - timedelta(seconds=self.younger_than_seconds)
         conditions = {name: value for name, value in named.items() if value}
-        return DeadLetter.objects.filter(**conditions).order_by("-id")
+        return letters.filter(**conditions)
 
     def as_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}

@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from jobs.dead_letters.record import record
-from jobs.engine import lifecycle
 from jobs.models import AuditEntry, BulkReplay, DeadLetter, Job
-from jobs.states import JobState
-from tests.dead import dead_message, dead_message_of
-from tests.drills import ACME, GLOBEX, make_job
+from tests.drills import ACME, GLOBEX
+from tests.letters import make_letter, make_unreadable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,23 +23,6 @@ def run(*words: str) -> str:
 
 def rows(*words: str) -> list[dict[str, Any]]:
     return json.loads(run("list", "--json", *words))
-
-
-def make_letter(error: Exception | None = None, **columns: Any) -> DeadLetter:
-    job = make_job(state=JobState.RUNNING, **columns)
-    try:
-        raise error or RuntimeError("it can't be done")
-    except Exception as raised:
-        lifecycle.fail(job, raised, message_follows=True)
-    letter = record(dead_message_of(job))
-    assert letter is not None
-    return DeadLetter.objects.get(pk=letter.pk)
-
-
-def make_unreadable() -> DeadLetter:
-    letter = record(dead_message(b"\xff\xfe{", {"task": "tests.garbage", "id": "no id"}))
-    assert letter is not None
-    return letter
 
 
 class TestList:
