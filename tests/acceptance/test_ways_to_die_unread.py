@@ -88,6 +88,11 @@ UNREAD = {
         "PayloadRefused", b"[[], {}, {}]", headers={"ignore_result": False},
         error_type="PayloadRefused",
     ),
+    "a wish for a result, and a process that dies": Raw(
+        "died without a word", b"[[], {}, {}]",
+        headers={"task": "tests.exit_at_once", "ignore_result": False},
+        error_type="ProcessDied",
+    ),
     "Celery's own expiry": Raw(
         "It expired in its queue", headers={"expires": LONG_AGO}, error_type="JobExpired"
     ),

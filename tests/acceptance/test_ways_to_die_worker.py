@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from jobs import enqueue
@@ -27,7 +28,7 @@ class Supervisor:
             self.started += 1
             worker = self.start()
             self.system.wait_for(
-                lambda one=worker: done() or not (one and one.alive),
+                partial(self._is_over, worker, done),
                 seconds=deaths.SECONDS,
                 what="its end, or its worker's",
             )
@@ -38,6 +39,10 @@ class Supervisor:
             return self.system.worker(f"worker-{self.started}", concurrency=1)
         except ServiceFailed:
             return None
+
+    @staticmethod
+    def _is_over(worker: Worker | None, done: Callable[[], Any]) -> bool:
+        return bool(done()) or worker is None or not worker.alive
 
 
 class TestUntilItsLossesAreSpent:
