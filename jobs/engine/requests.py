@@ -4,6 +4,7 @@ Deliveries as the worker's parent process sees them: what becomes of a message w
 The parent touches no database: it acknowledges, rejects or returns the message, and no more.
 """
 
+from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded
@@ -15,6 +16,9 @@ from celery.worker.state import task_ready
 
 from jobs.engine.shape import job_fault_of
 from jobs.engine.stopping import STOP_SIGNAL
+
+#: A child is deaf to these where REMAP_SIGTERM is set: what ends all of a container is not for it.
+IGNORED = frozenset({SIGTERM, SIGINT, SIGQUIT})
 
 
 class JobRequest(Request):
@@ -70,7 +74,8 @@ class JobRequest(Request):
             self._terminate_on_ack = pool, signal
             return
         self._terminating = True
-        pool.terminate_job(self.worker_pid, signals.signum(signal or "TERM"))
+        number = signals.signum(signal or "TERM")
+        pool.terminate_job(self.worker_pid, SIGKILL if number in IGNORED else number)
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
