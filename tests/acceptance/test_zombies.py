@@ -42,9 +42,9 @@ class TestKilledBetweenEffectAndSettle:
         # Given a child that is killed when it has done its work and not yet said so
         job = enqueue_accident(system, type_name, signal.SIGKILL)
 
-        # When the lease of the lost attempt is over, then the job runs again
+        # When its lease is missed, or its message comes back dead, then the job runs again
         ledger.wait_for_state(system, job, "succeeded")
-        assert ledger.outcomes(system, job) == ["lost", "succeeded"]
+        assert ledger.outcomes(system, job) in (["lost", "succeeded"], ["failed", "succeeded"])
         assert effects_of(system, job) == [2]
 
 
