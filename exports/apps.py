@@ -11,6 +11,11 @@ class ExportsConfig(AppConfig):
 
     def ready(self) -> None:
         autodiscover_modules("datasets")
+        # A module level import would need the models before they are loaded.
+        from exports.doctor import storage_works
+        from jobs.doctor import register
+
+        register("storage", storage_works)
         try:
             store_from_url(settings.EXPORTS_STORAGE_URL)
         except BadStorageUrl as error:

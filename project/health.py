@@ -29,20 +29,40 @@ class HealthMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method in ("GET", "HEAD") and request.path_info in PROBES:
-            return PROBES[request.path_info]()
+            return PROBES[request.path_info](request)
         return self.get_response(request)
 
 
-def alive() -> HttpResponse:
+def alive(request: HttpRequest) -> HttpResponse:
     """Say that this process answers. No I/O: a database that is away is no reason to restart."""
     return JsonResponse({"status": "ok"})
 
 
-def ready() -> HttpResponse:
-    """Say whether requests can be served: 503 with the check that fails otherwise."""
+def ready(request: HttpRequest) -> HttpResponse:
+    """
+    Say whether requests can be served: 503 with the check that fails otherwise.
+
+    `?full=1` asks for the truth of everything we depend on, and for no more than a word of each.
+    """
+    if request.GET.get("full") == "1":
+        return _answer(_full())
     checks = {name: _passes(name, check) for name, check in CHECKS.items()}
-    fine = all(checks.values())
-    words = {name: "ok" if passed else "failed" for name, passed in checks.items()}
+    return _answer({name: "ok" if passed else "failed" for name, passed in checks.items()})
+
+
+def _full() -> dict[str, str]:
+    """Return a word for each check of `doctor`; what it found is for the log."""
+    from jobs.doctor import Status, examine  # Models: not before the apps are loaded.
+
+    findings = examine()
+    for name, finding in findings.items():
+        if finding.status == Status.FAILED:
+            log.warning("health.failed", check=name, error=finding.found, remedy=finding.remedy)
+    return {name: finding.status.value for name, finding in findings.items()}
+
+
+def _answer(words: dict[str, str]) -> HttpResponse:
+    fine = "failed" not in words.values()
     status = HTTPStatus.OK if fine else HTTPStatus.SERVICE_UNAVAILABLE
     return JsonResponse({"status": "ok" if fine else "unavailable", "checks": words}, status=status)
 

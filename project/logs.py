@@ -22,6 +22,9 @@ TEXT = structlog.dev.ConsoleRenderer(
 #: Celery's line of each task that succeeded or was ignored: the engine says it of its jobs.
 SAID_TWICE = ("celery.app.trace",)
 
+#: The HTTP client's line of each request has the whole address, and with it a webhook's secret.
+SAYS_SECRETS = ("httpx2", "httpcore2")
+
 
 def configure_logging(level: str, style: str) -> None:
     """Send all records to standard error in one style, `text` or `json`."""
@@ -41,7 +44,7 @@ def configure_logging(level: str, style: str) -> None:
             "disable_existing_loggers": False,
             "formatters": {"line": {"()": _formatter, "style": style}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-            "loggers": {name: {"level": "WARNING"} for name in SAID_TWICE},
+            "loggers": {name: {"level": "WARNING"} for name in (*SAID_TWICE, *SAYS_SECRETS)},
             "root": {"handlers": ["stderr"], "level": level},
         }
     )

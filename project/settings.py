@@ -125,6 +125,13 @@ CELERY_BROKER_URL = env.url(
 )
 PROFILE = "embedded" if CELERY_BROKER_URL.startswith("memory") else "services"
 
+#: For `doctor`, which asks it for bindings; else it is looked for where RabbitMQ has it.
+RABBITMQ_MANAGEMENT_URL = env.optional_url(
+    "RABBITMQ_MANAGEMENT_URL",
+    schemes=("http", "https"),
+    example="http://user:password@127.0.0.1:15672",
+)
+
 CELERY_TASK_QUEUES = (*topology.LANES, topology.DEAD_LETTERS)
 CELERY_TASK_DEFAULT_QUEUE = "jobs"
 CELERY_TASK_DEFAULT_EXCHANGE = topology.JOBS.name
@@ -154,7 +161,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = env.flag("WORKER_SEND_TASK_EVENTS", default=Tru
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.number("WORKER_SOFT_SHUTDOWN_SECONDS", 10)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "jobs.schedules:Scheduler"
 
 # --- Jobs: the engine ---------------------------------------------------------------------------
 

@@ -30,7 +30,13 @@ def set_for_this_process(*, database_url: str, directory: Path) -> None:
 
 
 def for_processes(
-    *, database_url: str, broker_url: str, shared: Path, directory: Path, extra: Mapping[str, str]
+    *,
+    database_url: str,
+    broker_url: str,
+    management_url: str | None = None,
+    shared: Path,
+    directory: Path,
+    extra: Mapping[str, str],
 ) -> dict[str, str]:
     """
     Return the environment of real processes: as in production, but without TLS.
@@ -50,6 +56,7 @@ def for_processes(
         "VAR_DIR": str(shared),
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": broker_url,
+        **({"RABBITMQ_MANAGEMENT_URL": management_url} if management_url else {}),
         "EXPORTS_STORAGE_URL": f"file://{directory / 'exports'}",
         "EMAIL_URL": f"filemail:///{directory / 'mail'}",
         "FLOWER_BASIC_AUTH": "flower:flower-password",

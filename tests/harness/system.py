@@ -39,6 +39,7 @@ class System:
         self.env: dict[str, str] = environment.for_processes(
             database_url=self.database_url,
             broker_url=self.broker_url,
+            management_url=self.rabbitmq.management_url,
             shared=servers.directory,
             directory=directory,
             extra={},

@@ -1,0 +1,51 @@
+"""Every check by its name, in the order in which a person would look."""
+
+from collections.abc import Callable
+
+from django.db import Error
+
+from jobs.doctor import broker, daemons, database
+from jobs.doctor.findings import Finding, failed
+
+Check = Callable[[], Finding]
+
+_checks: dict[str, Check] = {
+    "database": database.answers,
+    "migrations": database.is_migrated,
+    "broker": broker.answers,
+    "topology": broker.has_topology,
+    "consumers": broker.has_consumers,
+    "relay": daemons.relay_lives,
+    "relay_lag": daemons.relay_keeps_up,
+    "beat": daemons.beat_ticks,
+    "dead_letters": database.has_no_open_dead_letters,
+}
+
+
+def register(name: str, check: Check) -> None:
+    """Add an app's own check; the same name replaces it."""
+    _checks[name] = check
+
+
+def examine() -> dict[str, Finding]:
+    """
+    Make every check and return what each has found. Raises nothing, whatever is away.
+
+    May block for JOBS_BROKER_TIMEOUT_SECONDS per thing that is away.
+    """
+    return {name: _made(check) for name, check in _checks.items()}
+
+
+def _made(check: Check) -> Finding:
+    try:
+        return check()
+    except Error as error:
+        return failed(
+            f"The database is away: {_line(error)}", "Start PostgreSQL; see DATABASE_URL."
+        )
+    except Exception as error:
+        return failed(f"{type(error).__name__}: {_line(error)}", "See the log of this process.")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
