@@ -8,13 +8,13 @@ from datetime import timedelta
 from itertools import count
 from typing import Any, NoReturn
 
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from django.conf import settings
 
 from jobs import log_events
 from jobs.engine import claim, lifecycle, stopping
 from jobs.engine.heartbeat import heartbeat
-from jobs.engine.patience import patiently
+from jobs.engine.patience import drop_if_cut, patiently
 from jobs.errors import MoveRefused
 from jobs.models import Job
 from jobs.registry import JobType
@@ -114,12 +114,21 @@ class Delivery:
                 lifecycle.cancel(job, by="Celery's revoke")
 
     def _claim(self) -> Job:
+        """
+        Claim the job. A database that hangs, and does not even refuse, costs it nothing.
+
+        :raises Reject: with requeue, at the soft limit: the job has not run.
+        """
         tries = count()
-        return patiently(
-            "claim",
-            lambda: claim.claim(self._message, worker=self._worker, again=next(tries) > 0),
-            until=self._until,
-        )
+        try:
+            return patiently(
+                "claim",
+                lambda: claim.claim(self._message, worker=self._worker, again=next(tries) > 0),
+                until=self._until,
+            )
+        except SoftTimeLimitExceeded as silence:
+            drop_if_cut()
+            raise Reject(silence, requeue=True) from silence
 
     def _work_atomically(self, payload: Any) -> None:
         try:
