@@ -13,7 +13,7 @@ CHECKED := DEBUG=true
 DEPLOYED := DEBUG=false SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(60))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test slow lint types screenshots bench lock clean
+.PHONY: help demo up test slow lint types screenshots chaos bench lock clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ types: $(VENV)/.dev  ## Check types.
 screenshots: $(VENV)/.dev  ## Take the pictures of the documentation anew.
 	@$(PY) -m project.services install --browser
 	@SCREENSHOTS=1 $(PY) -m pytest tests/acceptance/test_browser.py
+
+chaos: $(VENV)/.dev  ## Let faults strike real processes, by seed, and see what became of each export.
+	@$(PY) -m project.services install
+	@$(PY) -m tests.chaos $(ARGS)
 
 bench: $(VENV)/.dev  ## Measure what the README claims, against plain Celery and psql.
 	@$(PY) -m project.services install
