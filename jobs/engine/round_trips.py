@@ -22,8 +22,7 @@ def run(statement: str, parameters: Sequence[Any]) -> Any:
     :raises django.db.Error: as Django's cursors do.
     """
     database: Any = connections[DEFAULT_DB_ALIAS]
-    if database.connection is None:
-        database.connect()
+    database.ensure_connection()  # Not `connect()`: that raises psycopg's errors, not Django's.
     database.validate_no_broken_transaction()
     if database.execute_wrappers or database.queries_logged:
         return _run_watched(database, statement, parameters)
