@@ -64,7 +64,7 @@ def assert_ends(
     ledger.wait_until_all_settled(system, seconds=SECONDS)
     system.wait_for(lambda: dead_letters(system) == dead, seconds=SECONDS, what=f"{dead}")
     drain(system)
-    assert ledger.count_by_state(system) == {state: jobs}
+    assert ledger.count_by_state(system) == ({state: jobs} if jobs else {})
     assert dead_letters(system) == dead
     assert count(system, "jobs_alert") == alerts
 
