@@ -14,6 +14,9 @@ from tests.harness.system import System
 
 LOOK_SECONDS = 1
 
+#: Quiet looks in a row: RabbitMQ's counts are up to five seconds old.
+QUIET_LOOKS = 8
+
 UNDONE = """
 SELECT (SELECT COUNT(*) FROM jobs_job WHERE state NOT IN ('succeeded', 'failed', 'cancelled'))
      + (SELECT COUNT(*) FROM jobs_job WHERE state = 'failed' AND dead_lettered_at IS NULL) AS undone
@@ -51,11 +54,11 @@ class Verdict:
 def wait_for_quiet(system: System, *, seconds: float) -> bool:
     """Wait until nothing is undone in the ledger, and nothing in the broker; False: in vain."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if _is_quiet(system):
-            return True
+    quiet_looks = 0
+    while time.monotonic() < deadline and quiet_looks < QUIET_LOOKS:
+        quiet_looks = quiet_looks + 1 if _is_quiet(system) else 0
         time.sleep(LOOK_SECONDS)
-    return False
+    return quiet_looks == QUIET_LOOKS
 
 
 def judge(system: System, submitter: Submitter) -> Verdict:
