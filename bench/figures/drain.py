@@ -57,8 +57,8 @@ def _drain_product(stage: Stage, jobs: int) -> float:
     _forget(stage)
     enqueue_many(do_nothing, [Number(number=number) for number in range(jobs)])
     started = time.time()
-    _wait_until(lambda: stage.ticks.tally().count >= jobs)
-    _wait_until(lambda: not Job.objects.live().exists())
+    wait_until(lambda: stage.ticks.tally().count >= jobs)
+    wait_until(lambda: not Job.objects.live().exists())
     done = Job.objects.filter(state=JobState.SUCCEEDED)
     ended = done.aggregate(at=Max("settled_at"))["at"].timestamp()
     if done.count() != jobs:
@@ -76,9 +76,9 @@ def _forget(stage: Stage) -> None:
 def _drain_plain(stage: Stage, app: Any, worker: Child, jobs: int) -> float:
     """Return the tasks per second from the first to the last, all published before the first."""
     stage.ticks.reset()
-    with _paused(worker):
+    with paused(worker):
         _publish(app, jobs)
-    _wait_until(lambda: stage.ticks.tally().count >= jobs)
+    wait_until(lambda: stage.ticks.tally().count >= jobs)
     tally = stage.ticks.tally()
     return (tally.count - 1) / (tally.last - tally.first)
 
@@ -92,7 +92,7 @@ def _publish(app: Any, jobs: int) -> None:
 
 
 @contextmanager
-def _paused(worker: Child) -> Iterator[None]:
+def paused(worker: Child) -> Iterator[None]:
     os.kill(worker.pid, signal.SIGSTOP)
     try:
         yield
@@ -100,7 +100,7 @@ def _paused(worker: Child) -> Iterator[None]:
         os.kill(worker.pid, signal.SIGCONT)
 
 
-def _wait_until(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not true():
         if time.monotonic() > deadline:

@@ -111,8 +111,8 @@ def _fault_of_file(system: System, row: dict[str, Any]) -> str:
 
 
 def _path_of(system: System, row: dict[str, Any]) -> Path:
-    folder: Path = system.directory / "exports" / "exports"
-    return folder / row["tenant_id"] / f"{row['id']}.{row['format']}"
+    name = f"{row['id']}.{row['format']}"
+    return Path(system.directory, "exports", "exports", row["tenant_id"], name)
 
 
 def _stray_files(system: System, verdict: Verdict) -> list[str]:

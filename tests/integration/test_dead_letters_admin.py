@@ -31,7 +31,7 @@ def admin(client):
 
 def text_of(answer) -> str:
     assert answer.status_code == 200, answer.status_code
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def replays() -> int:
@@ -240,6 +240,7 @@ class TestIncidents:
         make_letter(tenant_id=ACME)
         make_letter(tenant_id=GLOBEX)
         done = make_letter(tenant_id=GLOBEX)
+        assert done.job_id
         job_operations.replay_job(job_id=done.job_id, by="ann")
 
         answer = admin.get(reverse("admin:jobs_incident_changelist"))

@@ -22,7 +22,8 @@ def run(*words: str) -> str:
 
 
 def rows(*words: str) -> list[dict[str, Any]]:
-    return json.loads(run("list", "--json", *words))
+    found: list[dict[str, Any]] = json.loads(run("list", "--json", *words))
+    return found
 
 
 class TestList:

@@ -1,5 +1,7 @@
 """Who may do what to dead letters: each action by each kind of person, by GET and by POST."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -60,7 +62,7 @@ def person(who: str, permission: str) -> Client:
 
 
 def request(client: Client, action: str, method: str, letter, running):
-    _, given = ACTIONS[action]
+    given: dict[str, Any] = {**ACTIONS[action][1]}
     address = reverse("admin:jobs_deadletter_changelist")
     if action.endswith("_selected"):
         given = {**given, "action": action, "_selected_action": [str(letter.pk)]}
@@ -73,7 +75,7 @@ def request(client: Client, action: str, method: str, letter, running):
     return getattr(client, method)(address, given)
 
 
-def world() -> tuple:
+def world() -> tuple[Any, ...]:
     """Return all that an action may change."""
     return (
         list(DeadLetter.objects.values_list("state", flat=True)),
