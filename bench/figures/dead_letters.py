@@ -21,7 +21,8 @@ WANTED = 300.0
 
 FAIL = """
     UPDATE jobs_job SET state = 'failed', dispatch = 1, attempt = 4, failures = 4,
-           error = 'RuntimeError: it is one cause', settled_at = NOW(), dead_letter_due_at = NOW()"""
+           error = 'RuntimeError: it is one cause', settled_at = NOW(),
+           dead_letter_due_at = NOW()"""
 DIE = """
     INSERT INTO jobs_attempt (job_id, attempt, dispatch, outcome, worker, started_at, ended_at,
                               error_type, error_message, place, traceback)

@@ -35,6 +35,7 @@ class Product:
             CELERY_BROKER_URL="memory://localhost/",
             EXPORTS_STORAGE_URL=f"file://{directory / 'exports'}",
             LOG_FORMAT="text",
+            ALERT_EMAIL="oncall@offload.example",
         )
         self._process: Child | None = None
         self._starts = 0
@@ -48,6 +49,10 @@ class Product:
         words = ("seed_demo", "--json", f"--items={items}", f"--password={self.password}")
         outcome: dict[str, Any] = json.loads(laptop.run(self.env, *words))
         return outcome
+
+    def command(self, *words: str) -> str:
+        """Run `manage.py <words>` beside the living process, and return what it printed."""
+        return laptop.run({**self.env, "LOG_LEVEL": "WARNING"}, *words)
 
     def start(self) -> int:
         """Start it, wait until it listens, and return its process id."""

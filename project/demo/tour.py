@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import time
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def take_tour(screen: Screen, product: Product) -> None:
     export(screen, product, ingrid, "json")
     ask_twice(screen, ingrid)
     knock_at_the_wall(screen, product, ingrid)
+    let_one_die(screen, product)
     pull_the_plug(screen, product, ingrid)
     leave(screen, product)
 
@@ -144,6 +146,41 @@ def knock_at_the_wall(screen: Screen, product: Product, person: Person) -> None:
         answer = product.visitor(NEIGHBOUR).get(f"/api/v1/exports/{export['id']}")
         expect(answer.status == 404, answer.status)
         words.append(f"{NEIGHBOUR} gets {answer.status}: {answer.json()['title']}")
+
+
+def let_one_die(screen: Screen, product: Product) -> None:
+    screen.chapter("A job that can't be done: kept, with its cause, and told")
+    with screen.step("enqueued:") as words:
+        payload = json.dumps({"export_id": str(uuid.uuid4())})
+        product.command("enqueue", "exports.export_data", payload)
+        words.append("an export that does not exist")
+    with screen.step("dead:") as words:
+        letter = wait_for_dead_letter(product)
+        words.append(letter["error"])
+    with screen.step("alerted:") as words:
+        mail = wait_for_mail(product)
+        words.append(f"a mail in {mail.parent}")
+    with screen.step("discarded:") as words:
+        product.command("dead_letters", "discard", letter["id"], "--reason", "a demonstration")
+        words.append("by `manage.py dead_letters`, with a reason, for the audit log")
+
+
+def wait_for_dead_letter(product: Product) -> dict[str, Any]:
+    deadline = time.monotonic() + EXPORT_SECONDS
+    while time.monotonic() < deadline:
+        letters = json.loads(product.command("dead_letters", "list", "--json"))
+        if letters:
+            return dict(letters[0])
+    raise Refused("The product promised otherwise: no dead letter was stored.")
+
+
+def wait_for_mail(product: Product) -> Path:
+    deadline = time.monotonic() + EXPORT_SECONDS
+    while time.monotonic() < deadline:
+        for path in (product.directory / "mail").glob("*"):
+            return path
+        time.sleep(LOOK_EVERY_SECONDS)
+    raise Refused("The product promised otherwise: no alert was mailed.")
 
 
 def pull_the_plug(screen: Screen, product: Product, person: Person) -> None:

@@ -23,6 +23,8 @@ STEPS = (
     "downloaded: ",
     "verified: 10,000 rows, SHA-256 ",
     "gets 404",
+    "dead: GiveUp: There is no export",
+    "alerted: a mail in ",
     "killed: ",
     "completed: 10,000 rows",
     "stopped: exit code 0",
