@@ -84,6 +84,15 @@ def variety(system: System, web: Web) -> None:
     exporting.wait_for_export(globex, broken, status="failed")
 
 
+@pytest.fixture
+def dead(system: System, web: Web) -> None:
+    """Leave an export that has failed, and its dead letter."""
+    broken = request_unknown_dataset(system)
+    client = web.client(system.people.globex.token)
+    exporting.wait_for_export(client, broken, status="failed")
+    wait_for_dead_letter(system)
+
+
 def sign_in(page: Page, web: Web) -> None:
     page.goto(f"{web.url}/admin/")
     page.locator("[name=username]").fill(ADMIN)
@@ -148,6 +157,28 @@ class TestAnOperator:
         assert ledger.outcomes(system, export["job_id"]) == ["succeeded"]
 
 
+class TestAnOperatorOfTheDead:
+    # In this order: with the page comes an event loop, and Django's models work no more.
+    def test_finds_what_died_and_replays_it(self, system, web, dead, page):
+        # Given an export that a release can't do any more, in the admin as a dead letter
+        sign_in(page, web)
+        page.goto(f"{web.url}/admin/jobs/deadletter/")
+        page.get_by_text("Replay all 1 that match").wait_for()
+
+        # When the operator looks at it, reads why, and replays it
+        page.locator("tbody a", has_text="exports.export_data").first.click()
+        page.get_by_text("orders").first.wait_for()
+        page.locator("a[href*='/replay']").first.click()
+        page.get_by_role("button", name="Replay 1 dead letter").click()
+        page.wait_for_url("**/change/")
+
+        # Then it runs again as a new job, and is open no more
+        page.get_by_text("runs again as job").first.wait_for()
+        page.goto(f"{web.url}/admin/jobs/deadletter/?state=replayed")
+        assert "exports.export_data" in page.content()
+        assert system.value("SELECT COUNT(*) FROM jobs_job WHERE replay_of_id IS NOT NULL") == 1
+
+
 class TestPictures:
     __test__ = bool(SCREENSHOTS)  # Not collected otherwise: it shows nothing, it takes pictures.
 
@@ -162,6 +193,11 @@ class TestPictures:
         take_picture(page, "exports")
         page.goto(f"{web.url}/admin/jobs/job/")
         take_picture(page, "jobs")
+        for _ in range(3):
+            system.queues.publish("jobs.x", b"\xff", headers={"task": "tests.garbage", "id": "x"})
+        wait_for_dead_letter(system, count=4)
+        page.goto(f"{web.url}/admin/jobs/deadletter/")
+        take_picture(page, "dead-letters")
 
 
 def request_unknown_dataset(system: System) -> str:
@@ -172,6 +208,11 @@ def request_unknown_dataset(system: System) -> str:
         )
         Export.objects.filter(pk=export.pk).update(dataset="orders")
     return str(export.pk)
+
+
+def wait_for_dead_letter(system: System, count: int = 1) -> None:
+    query = "SELECT COUNT(*) >= %s FROM jobs_deadletter"
+    system.wait_for(lambda: system.value(query, count), seconds=60, what="it was stored")
 
 
 def take_picture(page: Page, name: str) -> None:
