@@ -93,6 +93,10 @@ def type_unknown(headers: Any, error: BaseException) -> None:
     log.error("message.type_unknown", type=str(error), **_ids(headers))
 
 
+def properties_unreadable(error: BaseException) -> None:
+    log.error("message.properties_unreadable", error=safe_repr(error))
+
+
 def message_refused(headers: Any, error: BaseException) -> None:
     log.error("message.refused", error=str(error), **_ids(headers))
 

@@ -13,6 +13,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from jobs import log_events
 from jobs.engine import remote_control
 from jobs.engine.dead_call import DeadCall
+from jobs.engine.frames import frame_handler
 from jobs.engine.shape import fault_of
 
 logger = get_logger(__name__)
@@ -35,6 +36,12 @@ class JobConsumer(Consumer):
             for step in Consumer.Blueprint.default_steps
             if step != f"{DelayedDelivery.__module__}:{DelayedDelivery.__name__}"
         ]
+
+    def connection_for_read(self, heartbeat: Any = None) -> Any:
+        """Return the connection that messages come by, which survives whatever they carry."""
+        options = {} if settings.PROFILE == "embedded" else {"frame_handler": frame_handler}
+        connection = self.app.connection_for_read(heartbeat=heartbeat, transport_options=options)
+        return self.ensure_connected(connection)
 
     def connection_for_write(self, url: Any = None, heartbeat: Any = None) -> Any:
         """
