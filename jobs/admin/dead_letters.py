@@ -1,7 +1,6 @@
 """Dead letters in the admin: what died, of what, and what may be done about it."""
 
 import json
-import uuid
 from typing import Any
 
 from django.contrib import admin
@@ -38,6 +37,7 @@ class DeadLetterAdmin(LedgerAdmin):
     list_select_related = ("incident",)
     list_before_template = "admin/jobs/replay_matching.html"
     search_fields = ("id",)
+    searched_ids = ("pk", "job_id", "tenant_id")
     search_help_text = "The id of a dead letter, a job or a tenant."
     actions = ("replay_selected", "discard_selected")
     actions_detail = ("replay", "replay_edited", "discard")
@@ -59,19 +59,6 @@ class DeadLetterAdmin(LedgerAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
         return with_tenant_names(super().get_queryset(request))
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[DeadLetter], search_term: str
-    ) -> tuple[QuerySet[DeadLetter], bool]:
-        """Find whole ids by their indexes: a search in texts would read all that ever died."""
-        if not search_term.strip():
-            return queryset, False
-        try:
-            wanted = uuid.UUID(search_term.strip())
-        except ValueError:
-            return queryset.none(), False
-        found = queryset.filter(pk=wanted) | queryset.filter(job_id=wanted)
-        return found | queryset.filter(tenant_id=wanted), False
 
     def has_replay_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("jobs.replay_deadletter")
