@@ -1,7 +1,9 @@
 """The ways an alert reaches people: a monitoring webhook and e-mail."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 from django.conf import settings
@@ -19,7 +21,8 @@ def configured() -> list[Channel]:
 
 def send(delivery: AlertDelivery) -> None:
     """
-    Send an alert through its channel; it may block for ALERTS_TIMEOUT_SECONDS.
+    Send an alert through its channel; the webhook may block for ALERTS_TIMEOUT_SECONDS in all,
+    a mail server for EMAIL_TIMEOUT at each of its steps.
 
     :raises Exception: whatever the channel's library raises: another attempt may succeed.
     """
@@ -32,14 +35,29 @@ def _post(alert: Alert) -> None:
 
     `Idempotency-Key` is the alert's id on every attempt: an attempt that is cut may come again.
     """
-    with httpx2.Client(timeout=settings.ALERTS_TIMEOUT_SECONDS, trust_env=False) as client:
-        answer = client.post(
-            settings.ALERT_WEBHOOK_URL,
-            json={"severity": alert.severity, "message": alert.message, "data": alert.data},
-            headers={"Idempotency-Key": str(alert.pk)},
-        )
-    if not answer.is_success:
-        raise ConnectionError(f"The alert webhook answered {answer.status_code}.")
+    body = {"severity": alert.severity, "message": alert.message, "data": alert.data}
+    status = asyncio.run(_status_of(body, {"Idempotency-Key": str(alert.pk)}))
+    if not httpx2.codes.is_success(status):
+        raise ConnectionError(f"The alert webhook answered {status}.")
+
+
+async def _status_of(body: dict[str, Any], headers: dict[str, str]) -> int:
+    """
+    Asynchronous for its one limit: httpx2's own is for each read, and a receiver may drip.
+
+    :raises TimeoutError: after ALERTS_TIMEOUT_SECONDS in all.
+    """
+    try:
+        async with (
+            asyncio.timeout(settings.ALERTS_TIMEOUT_SECONDS),
+            httpx2.AsyncClient(timeout=None, trust_env=False) as client,
+        ):
+            answer = await client.post(settings.ALERT_WEBHOOK_URL, json=body, headers=headers)
+            return int(answer.status_code)
+    except TimeoutError:
+        raise TimeoutError(
+            f"The alert webhook took over {settings.ALERTS_TIMEOUT_SECONDS} s to answer."
+        ) from None
 
 
 def _mail(alert: Alert) -> None:

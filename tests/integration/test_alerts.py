@@ -1,6 +1,7 @@
 """Alerts: the first of a cause at once, then one per interval; channels that fail hold nobody."""
 
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
@@ -8,16 +9,16 @@ from django.core import mail
 from django.utils import timezone
 
 from jobs import enqueue, operations
+from jobs.alerts import channels, watch
 from jobs.alerts import operations as alerts
-from jobs.alerts import watch
 from jobs.dead_letters.record import record
 from jobs.engine import lifecycle
 from jobs.models import Alert, AlertDelivery, DeadLetter, Incident, Job, Process
 from jobs.states import AlertKind, JobState
 from jobs.testing import run_enqueued_jobs
 from tests.dead import dead_message_of
-from tests.deliveries import at_once
-from tests.drills import ACME, fresh, make_job
+from tests.deliveries import at_once, deliver
+from tests.drills import ACME, fresh, make_due, make_job, take
 from tests.letters import make_letter, make_unreadable
 from tests.receiver import receiver
 
@@ -156,6 +157,33 @@ class TestAChannelThatFails:
         assert [each.outcome for each in job.history.all()] == ["failed", "succeeded"]
         assert f"answered {status}" in job.history.get(attempt=1).error_message
         assert len(hook.bodies) == 2
+
+    def test_waits_for_ten_minutes_at_most(self, settings):
+        settings.ALERT_WEBHOOK_URL = NOBODY
+        make_letter()
+        [job] = sent_jobs()
+        waits = []
+        for failures in (0, 1, 2, 6, 100):
+            Job.objects.filter(pk=job.pk).update(failures=failures)
+            make_due(job)
+            [message] = take()
+            assert deliver(message) == "acknowledged: retried"
+            again = fresh(job)
+            ended = job.history.get(attempt=again.attempt).ended_at
+            waits.append(round((again.run_at - ended).total_seconds()))
+        assert waits == [10, 20, 40, 600, 600]
+
+    def test_may_not_drip_its_answer_for_ever(self, hook, settings):
+        settings.ALERTS_TIMEOUT_SECONDS = 1
+        hook.drip_seconds = 0.05
+        make_letter()
+
+        # Where nothing bounds the attempt, the receiver hangs up: another error
+        net = threading.Timer(60, lambda: setattr(hook, "drip_seconds", 0))
+        net.start()
+        with pytest.raises(TimeoutError, match="took over 1 s"):
+            channels.send(AlertDelivery.objects.get())
+        net.cancel()
 
     def test_does_not_hold_the_other_channel(self, settings, mailed):
         settings.ALERT_WEBHOOK_URL = NOBODY

@@ -23,6 +23,8 @@ FAULTS = {
     "CELERY_BROKER_URL": ["", "redis://queue", "amqp://u:p@queue:port//"],
     "EMAIL_URL": ["nonsense", "smtp://mail:port"],
     "EXPORTS_STORAGE_URL": ["", "ftp://files", "/var/exports"],
+    "ALERT_WEBHOOK_URL": ["", "hooks.example.com", "ftp://hooks", "http://", "http://hooks:port"],
+    "ALERT_EMAIL": ["ops", "ops@", "@example.com", "ops@example.com, on call@example.com"],
     "LOG_LEVEL": ["loud"],
     "LOG_FORMAT": ["xml"],
     "SESSION_KEEP_SECONDS": ["59"],
