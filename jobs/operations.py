@@ -130,6 +130,7 @@ def replay_job(
     new.replay_of = old
     try:
         with transaction.atomic():  # Two clicks: the unique `replay_of` lets one of them through.
+            _lock_dead_letter(old)
             new.save(force_insert=True)
             job_type.on_replayed(old, new)
             _close_dead_letter(old, new, by)
@@ -139,6 +140,12 @@ def replay_job(
         raise NotReplayable(f"Job {old.pk} was replayed already; replay the newest.") from None
     log_events.replayed(old, new, by)
     return new
+
+
+def _lock_dead_letter(old: Job) -> None:
+    """Lock in the order of `replay_dead_letter`, letter before job: else the two may deadlock."""
+    letters = DeadLetter.objects.select_for_update(of=("self",), no_key=True)
+    list(letters.filter(job=old, state=DeadLetterState.OPEN).order_by("pk").values_list("pk"))
 
 
 def _close_dead_letter(old: Job, new: Job, by: str) -> None:

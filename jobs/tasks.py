@@ -88,7 +88,7 @@ class BulkPayload(BaseModel):
     bulk_replay_id: str
 
 
-@job_task(name=bulk.REPLAY_SLICE)
+@job_task(name=bulk.REPLAY_SLICE, on_settled=bulk.write_outcome)
 def replay_slice(job: Job, payload: BulkPayload) -> None:
     """Replay the next dead letters of a bulk replay; atomic, with the job of the slice after."""
     bulk.replay_slice(payload.bulk_replay_id)

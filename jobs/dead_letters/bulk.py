@@ -12,7 +12,7 @@ from jobs import log_events, operations
 from jobs.dead_letters.matching import Matching
 from jobs.dead_letters.operations import audit, replay_dead_letter
 from jobs.errors import BulkReplayRefused, JobError
-from jobs.models import BulkReplay, DeadLetter
+from jobs.models import BulkReplay, DeadLetter, Job
 from jobs.states import SETTLED, BulkState, DeadLetterState, JobState
 
 REPLAY_SLICE = "dead_letters.replay_slice"
@@ -40,8 +40,9 @@ def start_bulk_replay(
     """
     Begin to replay every open dead letter that matches now, oldest first.
 
-    With a canary the first goes alone; the others follow once it has succeeded. It stops when
-    more than `stop_share` (0 to 1) of the replays that have settled failed.
+    With a canary the first goes alone; the others follow once it has succeeded, and never if it
+    ends otherwise. It stops when more than `stop_share` (0 to 1) of the replays that have settled
+    failed.
 
     :raises BulkReplayRefused: if the rate or the share can't be, or nothing matches.
     """
@@ -90,12 +91,32 @@ def replay_slice(bulk_replay_id: str) -> None:
     if bulk.state != BulkState.RUNNING:
         return
     settled, failed = _results(bulk)
-    if bulk.canary and bulk.replayed == 1 and not settled:
+    canary = _canary(bulk)
+    if canary and not canary.is_settled:
         _go_on(bulk, after=timedelta(seconds=CANARY_LOOK_SECONDS))
+    elif canary and canary.state != JobState.SUCCEEDED:
+        _end(bulk, BulkState.STOPPED, f"The canary ended as {canary.state}: job {canary.pk}.")
     elif failed and failed > bulk.stop_share * settled and _says_something(bulk, settled):
         _end(bulk, BulkState.STOPPED, f"{failed} of {settled} settled replays failed.")
     else:
         _replay_next(bulk)
+
+
+def write_outcome(job: Job) -> None:
+    """Stop a bulk replay whose slice has failed for good, or was cancelled: none comes after it."""
+    if job.state == JobState.SUCCEEDED:
+        return
+    rows = BulkReplay.objects.select_for_update().filter(pk=job.payload.get("bulk_replay_id"))
+    for bulk in rows.filter(state=BulkState.RUNNING):
+        why = job.error or f"it is {job.state}."
+        _end(bulk, BulkState.STOPPED, f"Its job {job.pk} did not succeed: {why}")
+
+
+def _canary(bulk: BulkReplay) -> Job | None:
+    """Return the first replay, while it is the only one."""
+    if not bulk.canary or bulk.replayed != 1:
+        return None
+    return Job.objects.filter(replay_of_dead_letter__bulk_replay=bulk).first()
 
 
 def _says_something(bulk: BulkReplay, settled: int) -> bool:
@@ -127,7 +148,9 @@ def _replay_one(bulk: BulkReplay, letter: DeadLetter) -> None:
 
 
 def _rest(bulk: BulkReplay) -> QuerySet[DeadLetter]:
-    rows = Matching(**bulk.filter).rows().order_by("id").filter(pk__lte=bulk.up_to)
+    """Ages are those of the beginning: what matched then does not grow out of the filter."""
+    matching = Matching(**bulk.filter).rows(at=bulk.created_at)
+    rows = matching.order_by("id").filter(pk__lte=bulk.up_to)
     return rows.filter(pk__gt=bulk.after) if bulk.after else rows
 
 

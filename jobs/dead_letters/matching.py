@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -27,15 +27,17 @@ class Matching:
     older_than_seconds: int | None = None
     younger_than_seconds: int | None = None
 
-    def rows(self) -> QuerySet[DeadLetter]:
+    def rows(self, *, at: datetime | None = None) -> QuerySet[DeadLetter]:
         """
-        Return the dead letters that match, newest first.
+        Return the dead letters that match, newest first; ages are those of the time `at`, or now.
 
         :raises ValueError: naming the id that is no UUID.
         """
-        return self.narrow(DeadLetter.objects.all()).order_by("-id")
+        return self.narrow(DeadLetter.objects.all(), at=at).order_by("-id")
 
-    def narrow(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+    def narrow(
+        self, letters: QuerySet[DeadLetter], *, at: datetime | None = None
+    ) -> QuerySet[DeadLetter]:
         """
         Return those of these that match.
 
@@ -51,7 +53,7 @@ class Matching:
             "incident_id": _uuid("incident", self.incident_id),
             "incident__fingerprint": self.fingerprint,
         }
-        now = timezone.now()
+        now = at or timezone.now()
         if self.older_than_seconds is not None:
             named["recorded_at__lte"] = now - timedelta(seconds=self.older_than_seconds)
         if self.younger_than_seconds is not None:

@@ -4,7 +4,9 @@ import uuid
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobs import log_events, operations
 from jobs.dead_letters.matching import Matching
@@ -83,17 +85,17 @@ def discard_matching(*, matching: Matching, by: str, reason: str) -> int:
         actor=by[:200], action="dead_letters.discarded", subject="deadletter:matching",
         detail={**matching.as_json(), "reason": reason},
     )  # fmt: skip
-    total = 0
-    while count := _discard_batch(matching, by, reason):
+    total, now = 0, timezone.now()
+    while count := _discard_batch(matching.rows(at=now), by, reason):
         total += count
     entry.detail["count"] = total
     entry.save(update_fields=["detail"])
     return total
 
 
-def _discard_batch(matching: Matching, by: str, reason: str) -> int:
+def _discard_batch(letters: QuerySet[DeadLetter], by: str, reason: str) -> int:
     with transaction.atomic():
-        rows = matching.rows().select_for_update(skip_locked=True, of=("self",), no_key=True)
+        rows = letters.select_for_update(skip_locked=True, of=("self",), no_key=True)
         ids = list(rows.order_by("id").values_list("pk", flat=True)[:BATCH_ROWS])
         return DeadLetter.objects.filter(pk__in=ids).update(
             state=DeadLetterState.DISCARDED,

@@ -70,7 +70,8 @@ class TestABulkReplay:
 
         run_slice(row)
 
-        assert (row.state, row.note) == ("stopped", "1 of 1 settled replays failed.")
+        [canary] = replays()
+        assert (row.state, row.note) == ("stopped", f"The canary ended as failed: job {canary.pk}.")
         assert len(replays()) == 1
 
     def test_sends_no_more_in_a_slice_than_the_rate_allows(self):
