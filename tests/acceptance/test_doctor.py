@@ -141,6 +141,9 @@ class TestWhatIsAway:
         assert status == 503
         assert "refused" not in json.dumps(answer)
         assert ask(f"{web.url}/readyz")[0] == 200
+        # Stopped under consumers, and its virtual host deleted as it starts, RabbitMQ 3.10 answers
+        # every consumer of a later one with INTERNAL_ERROR (measured): leave a clean one behind.
+        own_rabbitmq.wipe()
 
     def test_is_the_database(self, living: System, own_postgres: Postgres) -> None:
         web = living.web()
