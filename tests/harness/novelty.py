@@ -13,8 +13,3 @@ def come_late(job: Job, payload: Nothing) -> None:
 @job_task(name="tests.never_come")
 def never_come(job: Job, payload: Nothing) -> None:
     """No worker ever knows it."""
-
-
-@job_task(name="tests.go_nowhere", queue="nowhere")
-def go_nowhere(job: Job, payload: Nothing) -> None:
-    """Its lane has no queue."""
