@@ -58,6 +58,8 @@ class AlertKind(models.TextChoices):
     DEAD_LETTER_AGE = "dead_letter_age", "Dead letter left open"
     RELAY_LAG = "relay_lag", "Relay lag"
     CRON_FAILURE = "cron_failure", "Failed schedule"
+    BEAT_SILENT = "beat_silent", "Silent beat"
+    HEALTH = "health", "Health"
 
 
 class Channel(models.TextChoices):
@@ -75,3 +77,32 @@ class BulkState(models.TextChoices):
     RUNNING = "running", "Running"
     FINISHED = "finished", "Finished"
     STOPPED = "stopped", "Stopped"  #: Too many failed, or somebody stopped it.
+
+
+class MissedPolicy(models.TextChoices):
+    """What becomes of slots that no beat was there for, or that are over their grace."""
+
+    SKIP = "skip", "Skip them"
+    RUN_ONCE = "run_once", "Run once for all of them"
+    RUN_ALL = "run_all", "Run all of them, in order"
+
+
+class OverlapPolicy(models.TextChoices):
+    """What becomes of a slot whose predecessor's jobs are still live."""
+
+    ALLOW = "allow", "Run beside it"
+    SKIP = "skip", "Skip the slot"
+    WAIT = "wait", "Wait for it"
+
+
+class SlotOutcome(models.TextChoices):
+    """What became of one nominal time of a schedule."""
+
+    WAITING = "waiting", "Waiting"  #: For its predecessor, or for its turn to be caught up.
+    RAN = "ran", "Ran"
+    LATE = "late", "Late"
+    CAUGHT_UP = "caught_up", "Caught up"
+    SKIPPED_BY_OVERLAP = "overlap", "Skipped: overlap"
+    SKIPPED_BY_PAUSE = "pause", "Skipped: paused"
+    SKIPPED_BY_POLICY = "policy", "Skipped: missed"
+    FAILED = "failed", "Failed"  #: It could not be enqueued, or one of its jobs failed for good.

@@ -3,9 +3,18 @@
 from jobs.models.alert import Alert, AlertDelivery
 from jobs.models.audit import AuditEntry
 from jobs.models.dead_letter import BulkReplay, DeadLetter, Incident
+from jobs.models.health import HealthCheck
 from jobs.models.job import Attempt, Job, JobQuerySet
+from jobs.models.metrics import DailyMetric, Event, MetricsState
 from jobs.models.process import Process, ProcessQuerySet
 from jobs.models.request import IdempotentRequest
+from jobs.models.schedule import (
+    ScheduleCursor,
+    SchedulePolicy,
+    ScheduleRevision,
+    ScheduleSeed,
+    Slot,
+)
 
 __all__ = [
     "Alert",
@@ -13,11 +22,20 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "BulkReplay",
+    "DailyMetric",
     "DeadLetter",
+    "Event",
+    "HealthCheck",
     "IdempotentRequest",
     "Incident",
     "Job",
     "JobQuerySet",
+    "MetricsState",
     "Process",
     "ProcessQuerySet",
+    "ScheduleCursor",
+    "SchedulePolicy",
+    "ScheduleRevision",
+    "ScheduleSeed",
+    "Slot",
 ]

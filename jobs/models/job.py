@@ -35,6 +35,13 @@ class Job(models.Model):
     user_id = models.UUIDField(null=True)
     payload = models.JSONField(default=dict)
     key = models.CharField(max_length=200, null=True, help_text="At most one live job has it.")  # noqa: DJ001 - NULL is "no key", and unique.
+    #: The slot of a schedule that it was enqueued for; no constraint, for slots are deleted before.
+    slot = models.ForeignKey(
+        "Slot", models.DO_NOTHING, null=True, db_constraint=False, db_index=False,
+        related_name="jobs",
+    )  # fmt: skip
+    #: `{"priority": 0 to 255, "headers": {…}}` of its message, beside the engine's own.
+    message_options = models.JSONField(null=True)
     replay_of = models.OneToOneField(
         "self", models.SET_NULL, null=True, related_name="replayed_by", editable=False
     )
@@ -84,6 +91,14 @@ class Job(models.Model):
                 fields=["partition", "queue", "queued_at"],
                 condition=Q(state__in=IN_FLIGHT),
                 name="jobs_in_flight_by_partition",
+            ),
+            # A slot's jobs: how it went, and how long it took.
+            models.Index(fields=["slot"], condition=Q(slot__isnull=False), name="jobs_by_slot"),
+            # The scheduler: is a job of an earlier slot still live?
+            models.Index(
+                fields=["slot"],
+                condition=Q(state__in=(*DUE, *IN_FLIGHT), slot__isnull=False),
+                name="jobs_live_by_slot",
             ),
             # Recovery: jobs that expired before their turn came.
             models.Index(

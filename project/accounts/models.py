@@ -146,3 +146,29 @@ class ApiToken(models.Model):
 
     def is_live(self, *, now: datetime) -> bool:
         return self.revoked_at is None and now < self.expires_at
+
+
+class Invitation(models.Model):
+    """An e-mail address that was asked to join a tenant, by a token that works once."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="invitations")
+    email = EmailAddressField("e-mail address")
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.MEMBER)
+    token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        indexes = [
+            # The nightly clean-up: those that nobody can accept any more.
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(accepted_at=None),
+                name="accounts_open_invitations",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.tenant}"
