@@ -15,9 +15,14 @@ from jobs.dead_letters.record import record
 from jobs.engine.dead_call import RECORD_DEAD_LETTER
 from jobs.engine.dead_message import DeadMessage
 from jobs.engine.patience import patiently
+from jobs.health import tasks as health_tasks
+from jobs.metrics import tasks as metrics_tasks
 from jobs.models import AlertDelivery, Job
 from jobs.states import DeliveryState
 from jobs.task import job_task
+from jobs.upkeep import tasks as upkeep_tasks
+
+__all__ = ["health_tasks", "metrics_tasks", "upkeep_tasks"]  # Loaded with this module.
 
 #: How long the alerting task waits for a database that is away, before the message goes back.
 DATABASE_WAIT_SECONDS = 600

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from project import env, topology
+from project import env, schedule, topology
 from project.logs import configure_logging
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -161,7 +161,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = env.flag("WORKER_SEND_TASK_EVENTS", default=Tru
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.number("WORKER_SOFT_SHUTDOWN_SECONDS", 10)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "jobs.schedules:Scheduler"
+CELERY_BEAT_SCHEDULER = "jobs.schedules.scheduler:Scheduler"
 
 # --- Jobs: the engine ---------------------------------------------------------------------------
 
@@ -185,7 +185,6 @@ JOBS_DEAD_LETTER_QUEUE = topology.DEAD_LETTERS
 JOBS_UNKNOWN_TYPE_SECONDS = env.number("JOBS_UNKNOWN_TYPE_SECONDS", 600)
 #: How long a failed job's dead letter may be on its way before the relay sends it.
 JOBS_DEAD_LETTER_AFTER_SECONDS = env.number("JOBS_DEAD_LETTER_AFTER_SECONDS", 300, least=1)
-JOBS_DEAD_LETTERS_KEEP_DAYS = env.number("JOBS_DEAD_LETTERS_KEEP_DAYS", 90, least=1)
 #: Whose `name` the admin shows for a job's tenant; the engine itself knows the id alone.
 JOBS_TENANT_MODEL = "accounts.Tenant"
 #: Modules with job types outside the installed apps' `tasks` modules.
@@ -193,6 +192,21 @@ JOBS_EXTRA_TASK_MODULES = env.names("JOBS_EXTRA_TASK_MODULES")
 #: Jobs of one partition (a tenant, unless the type says otherwise) that are queued or running.
 JOBS_LANE_IN_FLIGHT_MAX = {"exports": env.number("EXPORTS_IN_FLIGHT_MAX", 4, least=1)}
 JOBS_IN_FLIGHT_MAX = env.number("JOBS_IN_FLIGHT_MAX", 100, least=1)
+
+# --- Schedules, clean-up, metrics ---------------------------------------------------------------
+
+#: The cron table that `manage.py sync_schedules` writes into the database.
+JOBS_SCHEDULES = schedule.SCHEDULES
+JOBS_KEEP_DAYS = env.number("JOBS_KEEP_DAYS", 30, least=1)
+JOBS_DEAD_LETTERS_KEEP_DAYS = env.number("JOBS_DEAD_LETTERS_KEEP_DAYS", 90, least=1)
+JOBS_SLOTS_KEEP_DAYS = env.number("JOBS_SLOTS_KEEP_DAYS", 90, least=1)
+JOBS_RESULTS_KEEP_DAYS = env.number("JOBS_RESULTS_KEEP_DAYS", 7, least=1)
+JOBS_HEALTH_KEEP_DAYS = env.number("JOBS_HEALTH_KEEP_DAYS", 30, least=1)
+JOBS_EVENTS_KEEP_DAYS = env.number("JOBS_EVENTS_KEEP_DAYS", 400, least=2)
+#: How long a transaction may last that records an event, before the aggregate could miss it.
+JOBS_METRICS_OVERLAP_SECONDS = env.number("JOBS_METRICS_OVERLAP_SECONDS", 3_600, least=1)
+ACCOUNTS_INVITATIONS_KEEP_DAYS = env.number("ACCOUNTS_INVITATIONS_KEEP_DAYS", 0)
+WORKSPACE_ARCHIVE_AFTER_DAYS = env.number("WORKSPACE_ARCHIVE_AFTER_DAYS", 90, least=1)
 
 # --- The embedded profile: `manage.py up` -------------------------------------------------------
 
@@ -207,6 +221,7 @@ EXPORTS_STORAGE_URL = env.url(
     schemes=("file", "s3"),
     example="s3://my-bucket",
 )
+EXPORTS_KEEP_DAYS = env.number("EXPORTS_KEEP_DAYS", 30, least=1)
 EXPORTS_LINK_SECONDS = env.number("EXPORTS_LINK_SECONDS", 300, least=1, most=604_800)
 EXPORTS_PROGRESS_SECONDS = env.number("EXPORTS_PROGRESS_SECONDS", 1, least=1)
 
@@ -228,6 +243,7 @@ ALERTS_INTERVAL_SECONDS = env.number("ALERTS_INTERVAL_SECONDS", 900, least=1)
 ALERTS_TIMEOUT_SECONDS = env.number("ALERTS_TIMEOUT_SECONDS", 10, least=1)
 ALERTS_RELAY_LAG_SECONDS = env.number("ALERTS_RELAY_LAG_SECONDS", 60, least=1)
 ALERTS_DEAD_LETTER_AGE_HOURS = env.number("ALERTS_DEAD_LETTER_AGE_HOURS", 24, least=1)
+ALERTS_BEAT_SILENT_SECONDS = env.number("ALERTS_BEAT_SILENT_SECONDS", 60, least=15)
 ALERTS_WATCH_SECONDS = env.number("ALERTS_WATCH_SECONDS", 30, least=1)
 
 # --- Flower -------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The job that looks at the health of the installation."""

@@ -1,0 +1,1 @@
+"""Events and their daily counts, and what Prometheus reads."""
