@@ -36,22 +36,28 @@ def enqueue(
     key: str | None = None,
     run_at: datetime | None = None,
     expires_at: datetime | None = None,
+    priority: int | None = None,
+    headers: dict[str, Any] | None = None,
+    slot_id: uuid.UUID | None = None,
 ) -> Job:
     """
     Store a job in the caller's transaction: it runs if that commits; rolled back, it never was.
 
     One INSERT; nothing is sent from here. `task` is a job task or its name; without a tenant the
-    job is the system's.
+    job is the system's. `priority` (0 to 255) and `headers` are of its message, beside the
+    engine's own headers; a job of a schedule's slot hands `slot_id` on to what it enqueues.
 
     :raises UnknownTaskType: if no type has this name.
     :raises PayloadRefused: if the payload doesn't fit its model or is over 64 KiB.
     :raises KeyInUse: if a live job of this tenant and type has the key; the caller's transaction
         goes on.
-    :raises EnqueueRefused: if a time has no zone, or the key can't be stored.
+    :raises EnqueueRefused: if a time has no zone, or key, priority or headers can't be stored.
     """
     job_type = _type_of(task)
     job = _new_job(job_type, payload, tenant_id=tenant_id, user_id=user_id, key=key)
     _set_times(job, run_at, expires_at)
+    job.slot_id = slot_id
+    job.message_options = payloads.message_options(priority, headers)
     if key is None:
         ledger.insert(job)
     else:
@@ -128,6 +134,7 @@ def replay_job(
     given = old.payload if payload is None else payload
     new = _new_job(job_type, given, tenant_id=old.tenant_id, user_id=old.user_id)
     new.replay_of = old
+    new.slot_id, new.message_options = old.slot_id, old.message_options
     try:
         with transaction.atomic():  # Two clicks: the unique `replay_of` lets one of them through.
             _lock_dead_letter(old)

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from pydantic import BaseModel
 
-from jobs.errors import PayloadRefused, PayloadTooLarge
+from jobs.errors import EnqueueRefused, PayloadRefused, PayloadTooLarge
 
 
 def as_json(payload: BaseModel) -> dict[str, Any]:
@@ -31,6 +31,31 @@ def as_json(payload: BaseModel) -> dict[str, Any]:
         _refuse(payload, _is_no_number, "a number that JSON doesn't have")
     values: dict[str, Any] = json.loads(text)
     return values
+
+
+def message_options(priority: int | None, headers: dict[str, Any] | None) -> dict[str, Any] | None:
+    """
+    Return what a job keeps of its message beside the payload; None where that is nothing.
+
+    :raises EnqueueRefused: if the priority is not 0 to 255, or the headers are no JSON object.
+    """
+    if priority is not None and not (isinstance(priority, int) and 0 <= priority <= 255):
+        raise EnqueueRefused(f"priority: {priority!r} is not a number from 0 to 255.")
+    given = {"priority": priority, "headers": _checked_headers(headers or {})}
+    return {name: value for name, value in given.items() if value not in (None, {})} or None
+
+
+def _checked_headers(headers: Any) -> dict[str, Any]:
+    if not isinstance(headers, dict) or not all(isinstance(name, str) for name in headers):
+        raise EnqueueRefused(f"headers: not a JSON object: {headers!r:.100}")
+    try:
+        text = json.dumps(headers, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise EnqueueRefused(f"headers: {error}.") from None
+    if len(text) > settings.JOBS_PAYLOAD_MAX_BYTES or "\\u0000" in text:
+        most = settings.JOBS_PAYLOAD_MAX_BYTES
+        raise EnqueueRefused(f"headers: at most {most} bytes of JSON, without NUL characters.")
+    return headers
 
 
 def _refuse(payload: BaseModel, is_bad: Callable[[Any], bool], what: str) -> None:

@@ -104,6 +104,19 @@ def has_hook(name: str) -> bool:
     return job_type is not None and job_type.on_settled is not _nothing
 
 
+_failure_hooks: list[Callable[[Job], None]] = []
+
+
+def on_failure(hook: Callable[[Job], None]) -> None:
+    """Call `hook` in the transaction that settles any job as failed, after its type's own."""
+    _failure_hooks.append(hook)
+
+
+def tell_of_failure(job: Job) -> None:
+    for hook in _failure_hooks:
+        hook(job)
+
+
 def all_types() -> list[JobType]:
     return sorted(_types.values(), key=lambda job_type: job_type.name)
 

@@ -22,7 +22,10 @@ from jobs.registry import JobType
 LONGEST_RETRY_SECONDS = 600
 
 #: Celery's options that the ledger keeps as columns, and those that mean nothing without it.
-_KEPT = frozenset({"countdown", "eta", "expires", "tenant_id", "user_id", "key"})
+_KEPT = frozenset(
+    {"countdown", "eta", "expires", "tenant_id", "user_id", "key", "priority", "headers"}
+)
+_AS_THEY_ARE = ("tenant_id", "user_id", "key", "priority", "headers")
 _HARMLESS = frozenset({"producer", "connection", "router", "add_to_parent", "ignore_result"})
 
 
@@ -107,7 +110,7 @@ class JobTask(Task):  # type: ignore[type-arg]
             kwargs or {},
             run_at=_moment(given, "eta") or _moment(given, "countdown"),
             expires_at=_moment(given, "expires"),
-            **{name: given[name] for name in ("tenant_id", "user_id", "key") if name in given},
+            **{name: given[name] for name in _AS_THEY_ARE if name in given},
         )
 
     def _delivery(self, args: Any, payload: dict[str, Any]) -> Delivery:

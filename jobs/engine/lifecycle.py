@@ -279,3 +279,5 @@ def _tell_the_feature(job: Job) -> None:
     job_type = registry.find_type(job.type)
     if job_type:
         job_type.on_settled(job)
+    if job.state == JobState.FAILED:
+        registry.tell_of_failure(job)

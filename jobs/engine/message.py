@@ -35,25 +35,28 @@ class Message:
     headers: dict[str, Any]
     body: str
     exchange: str = settings.CELERY_TASK_DEFAULT_EXCHANGE
+    #: 0 to 255, as the queue supports it; None leaves it to the broker.
+    priority: int | None = None
 
 
 def from_taken(row: Sequence[Any]) -> Message:
     """Build the message of a row of `lifecycle.take_due`, without building the model."""
-    job_id, job_type, queue, payload, tenant, user, created, dispatch, failures = row
+    job_id, job_type, queue, payload, tenant, user, created, dispatch, failures, options = row
     if not isinstance(payload, str):
         payload = json.dumps(payload)
     if isinstance(job_id, str):  # SQLite keeps UUIDs as text without dashes.
         job_id, tenant, user = uuid.UUID(job_id), uuid.UUID(tenant), user and uuid.UUID(user)
     return _message(
-        str(job_id), job_type, queue, payload, tenant, user, _iso(created), dispatch, failures
-    )
+        str(job_id), job_type, queue, payload, tenant, user, _iso(created), dispatch, failures,
+        json.loads(options) if isinstance(options, str) else options,
+    )  # fmt: skip
 
 
 def from_job(job: Job) -> Message:
     """Build another copy of the job's current dispatch."""
     return _message(
         str(job.pk), job.type, job.queue, json.dumps(job.payload), job.tenant_id, job.user_id,
-        _iso(job.created_at), job.dispatch, job.failures,
+        _iso(job.created_at), job.dispatch, job.failures, job.message_options,
     )  # fmt: skip
 
 
@@ -74,8 +77,11 @@ def _message(
     created: str,
     dispatch: int,
     failures: int,
+    options: dict[str, Any] | None,
 ) -> Message:
+    options = options or {}
     headers = {
+        **options.get("headers", {}),  # First: they can't take the place of one of the engine's.
         "lang": "py",
         "task": job_type,
         "id": job_id,
@@ -97,7 +103,9 @@ def _message(
         "dispatch": dispatch,
     }
     body = f"[[], {payload}, {_EMBED}]"
-    return Message(job_id, dispatch, queue, f"{queue}.{job_type}", headers, body)
+    routing_key = f"{queue}.{job_type}"
+    priority = options.get("priority")
+    return Message(job_id, dispatch, queue, routing_key, headers, body, priority=priority)
 
 
 def _iso(moment: Any) -> str:

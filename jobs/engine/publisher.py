@@ -166,6 +166,7 @@ class AmqpPublisher:
                 message.body,
                 correlation_id=message.id,
                 application_headers=message.headers,
+                **_priority(message),
                 **CONTENT,
             ),
             exchange=message.exchange,
@@ -214,6 +215,7 @@ class MemoryPublisher:
                 routing_key=message.routing_key,
                 headers=message.headers,
                 correlation_id=message.id,
+                **_priority(message),
                 **CONTENT,
             )
         return faults
@@ -223,6 +225,10 @@ class MemoryPublisher:
 
     def close(self) -> None:
         self._connection.release()
+
+
+def _priority(message: Message) -> dict[str, int]:
+    return {} if message.priority is None else {"priority": message.priority}
 
 
 def declare_topology(connection: Connection) -> list[str]:

@@ -110,7 +110,9 @@ def take_lock() -> str:
     return f"SELECT {idle_limit(TAKE_IDLE_SECONDS)}, pg_advisory_xact_lock(hashtext('jobs.take'))"
 
 
-TAKEN_COLUMNS = "id, type, queue, payload, tenant_id, user_id, created_at, dispatch, failures"
+TAKEN_COLUMNS = (
+    "id, type, queue, payload, tenant_id, user_id, created_at, dispatch, failures, message_options"
+)
 
 
 def take(limits: dict[str, int], default_limit: int, batch: int) -> str:

@@ -1,5 +1,5 @@
 """
 Schedules that keep their slots: which there are, what became of each, and beat's scheduler.
 
-`timing` says when, `decide` says whether, `firing` writes it down, `scheduler` does so by the clock.
+`timing` says when, `decide` says whether, `firing` writes it down, `scheduler` watches the clock.
 """

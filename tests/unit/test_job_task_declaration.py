@@ -153,10 +153,8 @@ class TestApplyAsync:
         [
             ("task_id", "chosen"),
             ("queue", "elsewhere"),
-            ("priority", 9),
             ("link", "another task"),
             ("routing_key", "x"),
-            ("headers", {"a": 1}),
             ("retries", 2),
             ("time_limit", 10),
         ],
@@ -164,6 +162,20 @@ class TestApplyAsync:
     def test_names_an_option_that_the_ledger_can_not_keep(self, option, value):
         with pytest.raises(EnqueueRefused, match=rf"drills\.run_freely: .*{option}"):
             run_freely.apply_async(kwargs={}, **{option: value})
+
+    def test_keeps_priority_and_headers(self):
+        job = run_freely.apply_async(priority=9, headers={"source": "cron"})
+
+        job.refresh_from_db()
+        assert job.message_options == {"priority": 9, "headers": {"source": "cron"}}
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("priority", 256), ("priority", "high"), ("headers", ["a"]), ("headers", {"a": "\0"})],
+    )
+    def test_refuses_what_no_message_can_have(self, option, value):
+        with pytest.raises(EnqueueRefused, match=option):
+            run_freely.apply_async(**{option: value})
 
     @pytest.mark.parametrize("name", ["countdown", "eta", "expires"])
     def test_names_a_time_that_is_none(self, name):

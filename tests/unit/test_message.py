@@ -73,10 +73,20 @@ class TestMessage:
 
         assert len(from_job(job).headers["kwargsrepr"]) == message.SHOWN_MAX_CHARACTERS
 
+    def test_has_the_priority_and_the_headers_that_the_job_was_given(self, job):
+        job.message_options = {"priority": 7, "headers": {"source": "cron", "dispatch": 99}}
+
+        sent = from_job(job)
+
+        assert sent.priority == 7
+        assert sent.headers["source"] == "cron"
+        assert sent.headers["dispatch"] == job.dispatch  # The engine's own can't be overridden.
+
     def test_is_the_same_from_the_row_that_was_taken(self, job):
+        job.message_options = {"priority": 7, "headers": {"source": "x"}}
         row = (
             job.pk, job.type, job.queue, json.dumps(job.payload), job.tenant_id, job.user_id,
-            job.created_at, job.dispatch, job.failures,
+            job.created_at, job.dispatch, job.failures, {"priority": 7, "headers": {"source": "x"}},
         )  # fmt: skip
 
         assert from_taken(row) == from_job(job)
@@ -85,7 +95,7 @@ class TestMessage:
         # SQLite gives ids without dashes.
         row = (
             job.pk.hex, job.type, job.queue, json.dumps(job.payload), job.tenant_id.hex, None,
-            job.created_at.isoformat(), job.dispatch, job.failures,
+            job.created_at.isoformat(), job.dispatch, job.failures, None,
         )  # fmt: skip
 
         assert from_taken(row) == from_job(job)
