@@ -141,7 +141,8 @@ def record_failed(error: BaseException, seconds: float) -> None:
 
 
 def alerted(alert: "Alert") -> None:
-    log.error("alert.raised", alert_id=str(alert.pk), kind=alert.kind, message=alert.message)
+    level = logging.INFO if alert.severity == "info" else logging.ERROR
+    log.log(level, "alert.raised", alert_id=str(alert.pk), kind=alert.kind, message=alert.message)
 
 
 def alert_not_delivered(alert: "Alert", channel: str, error: BaseException) -> None:

@@ -1,7 +1,7 @@
 """What may be read of jobs."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Min
 from django.utils import timezone
@@ -68,3 +68,9 @@ def relay_lag() -> timedelta:
     caught_up = Process.objects.filter(kind="relay").aggregate(at=Max("caught_up_at"))["at"]
     since = max(filter(None, (oldest, caught_up)), default=now) if oldest else now
     return max(now - since, timedelta(0))
+
+
+def last_beat_tick() -> datetime | None:
+    """Return when any beat last ticked, by its own clock; None where none ever has."""
+    tick: datetime | None = Process.objects.filter(kind="beat").aggregate(at=Max("seen_at"))["at"]
+    return tick

@@ -1,7 +1,7 @@
 """Raises alerts: the first of a cause at once, then one per interval with the count."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -33,12 +33,19 @@ def alert_of_dead_letter(letter: DeadLetter, *, silent: bool) -> None:
 
 
 def raise_alert(
-    kind: AlertKind, *, fingerprint: str, message: str, data: Mapping[str, Any]
+    kind: AlertKind,
+    *,
+    fingerprint: str,
+    message: str,
+    data: Mapping[str, Any],
+    severity: str = "error",
+    since: datetime | None = None,
 ) -> Alert | None:
     """
     Alert of something that is no dead letter; None if the same was alerted of within the interval.
 
-    `fingerprint` says what "the same" is: `cron_failure:daily_cleanup`.
+    `fingerprint` says what "the same" is: `cron_failure:daily_cleanup`. `since` is when it began
+    this time: an alert from before was of another time, and keeps this one back no longer.
     """
     row = Incident(fingerprint=fingerprint[:64], kind=kind)
     with transaction.atomic():
@@ -47,9 +54,10 @@ def raise_alert(
         seen = Incident.objects.filter(fingerprint=row.fingerprint)
         seen.update(past_count=F("past_count") + 1)
         incident = seen.get()
-        if not _take_turn(incident, count=incident.past_count):
+        if not _take_turn(incident, count=incident.past_count, since=since):
             return None
-        return _raise(incident, message=message, data={**data, "count": incident.past_count})
+        told = {**data, "count": incident.past_count}
+        return _raise(incident, message=message, data=told, severity=severity)
 
 
 def send_updates() -> int:
@@ -103,13 +111,15 @@ def _may_alert(incident: Incident) -> bool:
     return last is None or timezone.now() - last > _interval(AlertKind(incident.kind))
 
 
-def _take_turn(incident: Incident, *, count: int) -> bool:
+def _take_turn(incident: Incident, *, count: int, since: datetime | None = None) -> bool:
     """
     Claim the right to alert of this incident now.
 
     Losing the race means that another process alerts of it at this moment.
     """
     quiet = Q(last_alert_at=None) | Q(last_alert_at__lt=Now() - _interval(AlertKind(incident.kind)))
+    if since:
+        quiet |= Q(last_alert_at__lt=since)
     turn = Incident.objects.filter(quiet, pk=incident.pk)
     return bool(turn.update(last_alert_at=Now(), alerted_count=count))
 
@@ -121,9 +131,11 @@ def _interval(kind: AlertKind) -> timedelta:
     return timedelta(seconds=settings.ALERTS_INTERVAL_SECONDS)
 
 
-def _raise(incident: Incident, *, message: str, data: Mapping[str, Any]) -> Alert:
+def _raise(
+    incident: Incident, *, message: str, data: Mapping[str, Any], severity: str = "error"
+) -> Alert:
     """Store an alert and a job for each channel: one that is down does not hold the others."""
-    alert = Alert(incident=incident, kind=incident.kind, message=message[:500])
+    alert = Alert(incident=incident, kind=incident.kind, severity=severity, message=message[:500])
     alert.data = {**data, "alert_id": str(alert.pk), "incident_id": str(incident.pk)}
     alert.save(force_insert=True)
     for channel in channels.configured():

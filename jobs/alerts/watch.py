@@ -30,6 +30,7 @@ def look() -> None:
     """Raise every alert that is due now. Any number of processes may look at once."""
     operations.send_updates()
     _look_at_relay()
+    _look_at_beat()
     _look_at_open_dead_letters()
 
 
@@ -61,6 +62,26 @@ def _look_at_relay() -> None:
     )
     if alert:
         _send_past_the_relay(alert)
+
+
+def _look_at_beat() -> None:
+    """A beat that was stopped, killed or hangs can't tell: where one has ticked, one must tick."""
+    last = queries.last_beat_tick()
+    allowed = timedelta(seconds=settings.ALERTS_BEAT_SILENT_SECONDS)
+    if last is None or (silent := timezone.now() - last) <= allowed:
+        return
+    seconds = round(silent.total_seconds())
+    operations.raise_alert(
+        AlertKind.BEAT_SILENT,
+        fingerprint="beat_silent",
+        message=f"Beat has not ticked for {seconds} s",
+        data={
+            "type": "beat_silent",
+            "last_tick": last.isoformat(),
+            "silent_seconds": seconds,
+        },
+        since=last,  # It ticked in between: an alert of its last silence was of another one.
+    )
 
 
 def _look_at_open_dead_letters() -> None:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Max
 from django.utils import timezone
 
 from jobs import queries
@@ -28,7 +27,7 @@ def relay_keeps_up() -> Finding:
 
 
 def beat_ticks() -> Finding:
-    last = Process.objects.filter(kind="beat").aggregate(at=Max("seen_at"))["at"]
+    last = queries.last_beat_tick()
     if last is None:
         return failed("none has ticked", _start(BEAT))
     ago = timezone.now() - last

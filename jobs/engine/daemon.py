@@ -75,10 +75,15 @@ class RelayDaemon:
         self._next_sign = time.monotonic() + SIGN_OF_LIFE_SECONDS
 
     def _sign_off(self) -> None:
-        """Leave no sign of life behind: of this relay, or of one that was killed long ago."""
+        """
+        Leave no sign of life behind: of this relay, or of one that was killed long ago.
+
+        A beat's stays: the last tick of a dead one is what tells that it is silent.
+        """
         long_silent = timezone.now() - timedelta(days=1)
         try:
-            Process.objects.filter(Q(name=self.name) | Q(seen_at__lt=long_silent)).delete()
+            dead = Q(kind="relay", seen_at__lt=long_silent)
+            Process.objects.filter(Q(name=self.name) | dead).delete()
         except Error as error:
             log_events.relay_waits("database", error, 0)
 
