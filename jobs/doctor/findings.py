@@ -17,6 +17,11 @@ class Finding:
     status: Status
     found: str
     remedy: str = ""
+    seconds: float = 0.0  #: How long the check took; filled in by `examine`.
+
+    @property
+    def latency_ms(self) -> float:
+        return round(self.seconds * 1_000, 1)
 
 
 def ok(found: str) -> Finding:

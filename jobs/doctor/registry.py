@@ -1,5 +1,7 @@
 """Every check by its name, in the order in which a person would look."""
 
+import dataclasses
+import time
 from collections.abc import Callable
 
 from django.db import Error
@@ -8,6 +10,9 @@ from jobs.doctor import broker, daemons, database
 from jobs.doctor.findings import Finding, failed
 
 Check = Callable[[], Finding]
+
+#: Incidents are found by "health:failed:<name>", and that column is 64 characters long.
+NAME_MAX_CHARACTERS = 50
 
 _checks: dict[str, Check] = {
     "database": database.answers,
@@ -23,17 +28,31 @@ _checks: dict[str, Check] = {
 
 
 def register(name: str, check: Check) -> None:
-    """Add an app's own check; the same name replaces it."""
+    """
+    Add an app's own check; the same name replaces it.
+
+    :raises ValueError: if the name is longer than NAME_MAX_CHARACTERS.
+    """
+    if len(name) > NAME_MAX_CHARACTERS:
+        raise ValueError(f"{name!r}: a check's name has {NAME_MAX_CHARACTERS} characters at most.")
     _checks[name] = check
 
 
 def examine() -> dict[str, Finding]:
     """
-    Make every check and return what each has found. Raises nothing, whatever is away.
+    Make every check; return what each has found, and how long that took.
+
+    Raises nothing, whatever is away.
 
     May block for JOBS_BROKER_TIMEOUT_SECONDS per thing that is away.
     """
-    return {name: _made(check) for name, check in _checks.items()}
+    return {name: _timed(check) for name, check in _checks.items()}
+
+
+def _timed(check: Check) -> Finding:
+    began = time.perf_counter()
+    finding = _made(check)
+    return dataclasses.replace(finding, seconds=time.perf_counter() - began)
 
 
 def _made(check: Check) -> Finding:

@@ -28,9 +28,10 @@ class Command(TableCommand):
             raise CommandError(f"Not well: {', '.join(failed)}.")
 
     def _print(self, name: str, finding: Finding) -> None:
-        self.stdout.write(f"{MARKS[finding.status]}  {name:<13} {finding.found}")
+        latency = f"{finding.latency_ms:.0f} ms"
+        self.stdout.write(f"{MARKS[finding.status]}  {name:<13} {latency:>8}  {finding.found}")
         if finding.remedy:
-            self.stdout.write(f"    {'':<13} -> {finding.remedy}")
+            self.stdout.write(f"    {'':<13} {'':>8}  -> {finding.remedy}")
 
 
 def _row(name: str, finding: Finding) -> Row:
@@ -39,4 +40,5 @@ def _row(name: str, finding: Finding) -> Row:
         "status": finding.status.value,
         "found": finding.found,
         "remedy": finding.remedy,
+        "latency_ms": finding.latency_ms,
     }
