@@ -2,6 +2,7 @@
 
 from jobs.admin.bulk_replays import BulkReplayAdmin
 from jobs.admin.dead_letters import DeadLetterAdmin
+from jobs.admin.health import HealthCheckAdmin
 from jobs.admin.incidents import AlertAdmin, AuditEntryAdmin, IncidentAdmin
 from jobs.admin.jobs import JobAdmin
 
@@ -10,6 +11,7 @@ __all__ = [
     "AuditEntryAdmin",
     "BulkReplayAdmin",
     "DeadLetterAdmin",
+    "HealthCheckAdmin",
     "IncidentAdmin",
     "JobAdmin",
 ]
