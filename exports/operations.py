@@ -17,7 +17,7 @@ from exports.object_store import ObjectStore, store_from_url
 from exports.payloads import ExportPayload
 from exports.queries import get_export
 from exports.states import ExportStatus
-from jobs import enqueue
+from jobs import enqueue, record_event
 from jobs.errors import NotLive, NotReplayable
 from jobs.models import Job
 from jobs.operations import cancel_job, replay_job
@@ -58,6 +58,7 @@ def request_export(
         payload = ExportPayload(export_id=export.pk)
         export.job = enqueue(TASK, payload, tenant_id=tenant_id, user_id=user_id)
         export.save(force_insert=True)
+        record_event("export.requested", tenant_id=tenant_id)
     return export
 
 
@@ -152,13 +153,16 @@ def write_file_facts(export: Export, facts: FileFacts) -> None:
 
 
 def write_outcome(job: Job) -> None:
-    """Tell the export how its job ended, whoever ended it."""
-    Export.objects.filter(job=job).update(
-        status=STATUS_OF[JobState(job.state)],
+    """Tell the export how its job ended, whoever ended it, and record that as an event."""
+    status = STATUS_OF[JobState(job.state)]
+    told = Export.objects.filter(job=job).update(
+        status=status,
         error=job.error if job.state != JobState.SUCCEEDED else "",
         attempts=job.attempts,
         settled_at=Now(),
     )
+    if told:  # Not for an export that was deleted, or runs again under a newer job.
+        record_event(f"export.{status}", tenant_id=job.tenant_id)
 
 
 def point_to_new_job(old: Job, new: Job) -> None:

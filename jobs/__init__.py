@@ -1,14 +1,20 @@
-"""Background jobs that lose nothing: `from jobs import enqueue, enqueue_many, job_task`."""
+"""Background jobs that lose nothing: `from jobs import enqueue, enqueue_many, job_task, …`."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobs.metrics.record import record_event
     from jobs.operations import enqueue, enqueue_many
     from jobs.task import job_task
 
-__all__ = ["enqueue", "enqueue_many", "job_task"]
+__all__ = ["enqueue", "enqueue_many", "job_task", "record_event"]
 
-_HOMES = {"enqueue": "operations", "enqueue_many": "operations", "job_task": "task"}
+_HOMES = {
+    "enqueue": "operations",
+    "enqueue_many": "operations",
+    "job_task": "task",
+    "record_event": "metrics.record",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -136,5 +136,9 @@ class BulkReplayRefused(JobError, ValueError):
     """The rate or the share can't be; the text says which and what it may be."""
 
 
+class EventRefused(JobError, ValueError):
+    """The event can't be recorded as asked; the message says which argument is at fault."""
+
+
 class BrokerUnreachable(JobError):
     """The broker refused, vanished or did not confirm. What was sent is unknown, not failed."""

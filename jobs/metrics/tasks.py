@@ -1,1 +1,28 @@
-"""The job that counts events."""
+"""The jobs that count events and delete old ones."""
+
+from pydantic import BaseModel
+
+from jobs.metrics import aggregate, retention
+from jobs.models import Job
+from jobs.schedules.moments import moment_of
+from jobs.task import job_task
+from jobs.upkeep.parts import register_cleanup
+
+
+class Nothing(BaseModel):
+    """No payload."""
+
+
+@job_task(name="metrics.aggregate_metrics", atomic=False)
+def aggregate_metrics(job: Job, payload: Nothing) -> None:
+    """Count events; not fenced, for an attempt too many leaves the same counts."""
+    aggregate.aggregate_events()
+
+
+@job_task(name="metrics.delete_expired_events", atomic=False)
+def delete_expired_events(job: Job, payload: Nothing) -> None:
+    """Delete the events that JOBS_EVENTS_KEEP_DAYS no longer keeps; an attempt too many is idle."""
+    retention.delete_expired_events(moment_of(job))
+
+
+register_cleanup("metrics.delete_expired_events")

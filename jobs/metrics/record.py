@@ -1,0 +1,64 @@
+"""Records that something happened: `record_event`, the only writer of events."""
+
+import re
+import uuid
+from datetime import datetime
+from typing import Any
+
+from jobs.errors import EventRefused
+from jobs.models import Event
+
+#: As the column is long.
+NAME_MAX_CHARACTERS = 100
+
+#: `<noun>.<past tense>`, as in "invoice.line_item.added"; nothing that could be somebody's input.
+_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
+
+
+def record_event(
+    name: str, *, tenant_id: uuid.UUID | None = None, occurred_at: datetime | None = None
+) -> Event:
+    """
+    Record an event in the caller's transaction: one INSERT; rolled back, it never happened.
+
+    `name` is `<noun>.<past tense>` ("export.completed"). Without a tenant the event is the
+    system's; without a time it happens now, by the database's clock. The aggregate counts it
+    under its day (UTC). No loops: jobs of the lanes `notifications` and `alerts` record none.
+
+    :raises EventRefused: if the name, the tenant or the time can't be stored as given.
+    """
+    given: dict[str, Any] = {}
+    if tenant_id is not None:
+        given["tenant_id"] = _tenant(tenant_id)
+    if occurred_at is not None:
+        given["occurred_at"] = _moment(occurred_at)
+    event = Event(name=_checked(name), **given)
+    event.save(force_insert=True)
+    return event
+
+
+def _checked(name: Any) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise EventRefused(
+            f"name: {name!r} is no `<noun>.<past tense>` in small letters, like export.completed."
+        )
+    if len(name) > NAME_MAX_CHARACTERS:
+        raise EventRefused(f"name: {len(name)} characters are over {NAME_MAX_CHARACTERS}.")
+    return name
+
+
+def _tenant(tenant_id: Any) -> uuid.UUID:
+    try:
+        return tenant_id if isinstance(tenant_id, uuid.UUID) else uuid.UUID(str(tenant_id))
+    except ValueError:
+        raise EventRefused(f"tenant_id: {tenant_id!r} is no UUID.") from None
+
+
+def _moment(occurred_at: Any) -> datetime:
+    if not isinstance(occurred_at, datetime):
+        raise EventRefused(f"occurred_at: {occurred_at!r} is no datetime.")
+    if occurred_at.utcoffset() is None:
+        raise EventRefused(
+            f"occurred_at: {occurred_at} has no time zone; django.utils.timezone.now() has one."
+        )
+    return occurred_at
