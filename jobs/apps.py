@@ -17,10 +17,15 @@ class JobsConfig(AppConfig):
         for module in settings.JOBS_EXTRA_TASK_MODULES:
             _load(module)
         # A module level import would need the models before they are loaded.
+        from jobs import registry
         from jobs.alerts.watch import watch
         from jobs.checks import check_settings
         from jobs.engine import stopping
+        from jobs.schedules import signals
+        from jobs.schedules.alerts import tell_of_failed_job
 
+        signals.connect()
+        registry.on_failure(tell_of_failed_job)
         register(check_settings)
         worker_process_init.connect(stopping.listen, dispatch_uid="jobs.stopping")
         worker_process_init.connect(watch, dispatch_uid="jobs.watch")

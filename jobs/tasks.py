@@ -18,11 +18,13 @@ from jobs.engine.patience import patiently
 from jobs.health import tasks as health_tasks
 from jobs.metrics import tasks as metrics_tasks
 from jobs.models import AlertDelivery, Job
+from jobs.schedules import tasks as schedules_tasks
 from jobs.states import DeliveryState
 from jobs.task import job_task
 from jobs.upkeep import tasks as upkeep_tasks
 
-__all__ = ["health_tasks", "metrics_tasks", "upkeep_tasks"]  # Loaded with this module.
+# Loaded with this module.
+__all__ = ["health_tasks", "metrics_tasks", "schedules_tasks", "upkeep_tasks"]
 
 #: How long the alerting task waits for a database that is away, before the message goes back.
 DATABASE_WAIT_SECONDS = 600

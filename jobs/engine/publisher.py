@@ -227,7 +227,7 @@ class MemoryPublisher:
         self._connection.release()
 
 
-def _priority(message: Message) -> dict[str, int]:
+def _priority(message: Message) -> dict[str, Any]:
     return {} if message.priority is None else {"priority": message.priority}
 
 

@@ -1,5 +1,7 @@
 """What schedules do beside django-celery-beat's own rows: policies, their changes, their slots."""
 
+from typing import Any
+
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -9,8 +11,8 @@ from django_celery_beat.models import PeriodicTask
 from jobs.ids import new_id
 from jobs.states import MissedPolicy, OverlapPolicy, SlotOutcome
 
-#: Slots, changes and jobs outlive the schedule that they are of.
-OUTLIVES = {"on_delete": models.DO_NOTHING, "db_constraint": False}
+#: Slots and changes outlive the schedule that they are of.
+OUTLIVES: Any = {"on_delete": models.DO_NOTHING, "db_constraint": False}
 
 
 class SchedulePolicy(models.Model):

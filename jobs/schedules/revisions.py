@@ -1,0 +1,86 @@
+"""Keeps every state of a schedule's definition, and who made it so: the ledger is judged by it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.db import transaction
+from django_celery_beat.models import PeriodicTask
+
+from jobs.models import ScheduleRevision
+from jobs.schedules.database_clock import database_now
+from jobs.schedules.definitions import DELETED, Definition, definition_of
+from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
+
+#: Who changes schedules in this thread; code that says nothing is "a program".
+_changed_by: ContextVar[str] = ContextVar("changed_by", default="a program")
+
+
+@contextmanager
+def changed_by(who: str) -> Iterator[None]:
+    """Name the person, or the command, that the changes in this block are made by."""
+    token = _changed_by.set(who)
+    try:
+        yield
+    finally:
+        _changed_by.reset(token)
+
+
+@transaction.atomic
+def note_change(schedule_id: int) -> ScheduleRevision | None:
+    """
+    Write down a schedule's definition if it differs from the last one; None if it doesn't.
+
+    It is in force from now, or from where the ledger is complete, whichever is later: a beat that
+    decided slots while a change was under way has decided them by the old one. The lock makes a
+    beat wait with the next slots until the change is committed.
+    """
+    schedule = lock_schedule(schedule_id, wait=True)
+    if schedule is None:
+        return None
+    policy_of(schedule)
+    newest = _newest(schedule_id)
+    definition = definition_of(schedule)
+    if newest and newest.definition == definition:
+        return None
+    now = database_now()
+    return ScheduleRevision.objects.create(
+        schedule=schedule,
+        schedule_name=schedule.name,
+        from_at=max(now, cursor_of(schedule, now).covered_until),
+        by=_changed_by.get()[:200],
+        definition=definition,
+        changes=_differences(newest.definition if newest else {}, definition),
+    )
+
+
+def note_deletion(schedule: PeriodicTask) -> None:
+    """Write down that a schedule is gone: it has no slots from now on."""
+    ScheduleRevision.objects.create(
+        schedule=schedule,
+        schedule_name=schedule.name,
+        from_at=database_now(),
+        by=_changed_by.get()[:200],
+        definition=DELETED,
+        changes={"deleted": [False, True]},
+    )
+
+
+def definitions_since(schedule_id: int, moment: Any) -> list[tuple[Any, Definition]]:
+    """Return `(from_at, definition)` of all that were in force after a moment, oldest first."""
+    revisions = ScheduleRevision.objects.filter(schedule_id=schedule_id)
+    later = revisions.filter(from_at__gt=moment).order_by("from_at", "id")
+    at_the_time = revisions.filter(from_at__lte=moment).order_by("from_at", "id").last()
+    found = [*([at_the_time] if at_the_time else []), *later]
+    return [(each.from_at, each.definition) for each in found]
+
+
+def _newest(schedule_id: int) -> ScheduleRevision | None:
+    return ScheduleRevision.objects.filter(schedule_id=schedule_id).order_by("from_at", "id").last()
+
+
+def _differences(before: Definition, after: Definition) -> dict[str, list[Any]]:
+    names = sorted(before.keys() | after.keys())
+    pairs = {name: [before.get(name), after.get(name)] for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
