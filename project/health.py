@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`: what an orchestrator asks before it restarts us or sends requests."""
+"""`/healthz`, `/readyz` and `/metrics`: what those ask who watch over this process."""
 
 from collections.abc import Callable
 from functools import cache
@@ -50,6 +50,17 @@ def ready(request: HttpRequest) -> HttpResponse:
     return _answer({name: "ok" if passed else "failed" for name, passed in checks.items()})
 
 
+def metrics(request: HttpRequest) -> HttpResponse:
+    """
+    Answer Prometheus, with 200 even where the database is away.
+
+    It throws away what comes with another status, and `offload_up 0` says more than no answer.
+    """
+    from jobs.metrics import prometheus  # Models: not before the apps are loaded.
+
+    return HttpResponse(prometheus.render(), content_type=prometheus.CONTENT_TYPE)
+
+
 def _full() -> dict[str, str]:
     """Return a word for each check of `doctor`; what it found is for the log."""
     from jobs.doctor import Status, examine  # Models: not before the apps are loaded.
@@ -92,4 +103,4 @@ def _migrations() -> bool:
 
 
 CHECKS: dict[str, Callable[[], bool]] = {"database": _database, "migrations": _migrations}
-PROBES = {"/healthz": alive, "/readyz": ready}
+PROBES = {"/healthz": alive, "/readyz": ready, "/metrics": metrics}

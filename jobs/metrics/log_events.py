@@ -18,3 +18,7 @@ def days_closed(before: date) -> None:
 
 def expired_deleted(count: int) -> None:
     log.info("events.expired_deleted", events=count)
+
+
+def not_readable(error: BaseException) -> None:
+    log.warning("metrics.not_readable", error=str(error))

@@ -3,14 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 
 from jobs.metrics import log_events
 from jobs.metrics.aggregate import count_events
 from jobs.metrics.state import locked_state, open_from
 from jobs.models import Event
-
-BATCH_ROWS = 5_000
+from jobs.upkeep.batches import delete_in_batches
 
 #: Today and yesterday stay open whatever moment is pretended: their events still come.
 OPEN_DAYS = 1
@@ -24,9 +22,8 @@ def delete_expired_events(moment: datetime) -> int:
     time, or killed midway: what is left goes with the next run.
     """
     boundary = _close_days(moment)
-    deleted = 0
-    while batch := _delete_batch(boundary):
-        deleted += batch
+    old = Event.objects.filter(occurred_at__lt=boundary)
+    deleted = delete_in_batches(old, by="occurred_at")
     log_events.expired_deleted(deleted)
     return deleted
 
@@ -52,18 +49,3 @@ def _first_day_to_keep(moment: datetime, now: datetime) -> date:
     kept = timedelta(days=settings.JOBS_EVENTS_KEEP_DAYS)
     wanted = moment.astimezone(UTC).date() - kept
     return min(wanted, now.date() - timedelta(days=OPEN_DAYS))
-
-
-def _delete_batch(boundary: datetime) -> int:
-    """
-    Delete one batch in a short transaction.
-
-    Losing the race for a row means that another process deletes it.
-    """
-    old = Event.objects.filter(occurred_at__lt=boundary).order_by("occurred_at")
-    with transaction.atomic():
-        keys = list(
-            old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:BATCH_ROWS]
-        )
-        Event.objects.filter(pk__in=keys).delete()
-    return len(keys)
