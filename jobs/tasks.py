@@ -19,9 +19,11 @@ from jobs.health import tasks as health_tasks
 from jobs.metrics import tasks as metrics_tasks
 from jobs.models import AlertDelivery, Job
 from jobs.schedules import tasks as schedules_tasks
+from jobs.schedules.moments import moment_of
 from jobs.states import DeliveryState
 from jobs.task import job_task
 from jobs.upkeep import tasks as upkeep_tasks
+from jobs.upkeep.parts import Nothing, register_cleanup
 
 # Loaded with this module.
 __all__ = ["health_tasks", "metrics_tasks", "schedules_tasks", "upkeep_tasks"]
@@ -101,11 +103,10 @@ def replay_slice(job: Job, payload: BulkPayload) -> None:
     bulk.replay_slice(payload.bulk_replay_id)
 
 
-class Nothing(BaseModel):
-    """No payload."""
-
-
 @job_task(name="dead_letters.delete_expired", atomic=False)
 def delete_expired(job: Job, payload: Nothing) -> None:
     """Delete dead letters that are done with, JOBS_DEAD_LETTERS_KEEP_DAYS after they came."""
-    retention.delete_old_dead_letters()
+    retention.delete_old_dead_letters(now=moment_of(job))
+
+
+register_cleanup(delete_expired.name)

@@ -1,12 +1,11 @@
 """Deletes dead letters that somebody dealt with long ago, in batches that nobody waits for."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
 from jobs import log_events
 from jobs.models import DeadLetter, Incident
@@ -15,28 +14,28 @@ from jobs.states import DeadLetterState
 BATCH_ROWS = 1_000
 
 
-def delete_old_dead_letters(*, keep_days: int | None = None) -> int:
+def delete_old_dead_letters(*, now: datetime) -> int:
     """
-    Delete what is replayed, discarded or superseded and older than `keep_days`; return how many.
+    Delete what was dealt with and is older than JOBS_DEAD_LETTERS_KEEP_DAYS; return how many.
 
     Open ones stay for ever. Safe when run twice, at the same time, or killed midway.
     """
-    days = settings.JOBS_DEAD_LETTERS_KEEP_DAYS if keep_days is None else keep_days
+    before = now - timedelta(days=settings.JOBS_DEAD_LETTERS_KEEP_DAYS)
     deleted = 0
-    while batch := _delete_batch(timedelta(days=days)):
+    while batch := _delete_batch(before):
         deleted += batch
     log_events.dead_letters_deleted(deleted)
     return deleted
 
 
-def _delete_batch(age: timedelta) -> int:
+def _delete_batch(before: datetime) -> int:
     """
     Delete one batch in a short transaction, and let its incidents remember how many it was.
 
     Losing the race for a row means that another process deletes it.
     """
     done = DeadLetter.objects.exclude(state=DeadLetterState.OPEN)
-    old = done.filter(recorded_at__lt=Now() - age).order_by("recorded_at")
+    old = done.filter(recorded_at__lt=before).order_by("recorded_at")
     with transaction.atomic():
         rows = list(
             old.select_for_update(skip_locked=True, of=("self",)).only("pk", "incident")[

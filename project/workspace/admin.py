@@ -8,9 +8,9 @@ from project.workspace.models import Item, Project
 
 @admin.register(Project)
 class ProjectAdmin(ModelAdmin):
-    list_display = ("name", "tenant", "created_at")
+    list_display = ("name", "tenant", "created_at", "archived_at")
     list_select_related = ("tenant",)
-    list_filter = ("tenant",)
+    list_filter = (("archived_at", admin.EmptyFieldListFilter), "tenant")
     search_fields = ("name",)
     autocomplete_fields = ("tenant",)
     readonly_fields = ("id", "created_at", "updated_at")
