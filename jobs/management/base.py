@@ -1,5 +1,6 @@
 """What the engine's commands share: clear failures, and tables for people and for programs."""
 
+import getpass
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -57,6 +58,11 @@ def _cell(value: Any) -> str:
     """Return one line of text; control characters of a payload or an error stay harmless."""
     text = "-" if value in (None, "") else str(value)
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def command_user() -> str:
+    """Return who runs the command, for what is kept of it."""
+    return f"command:{getpass.getuser()}"
 
 
 def refuse_embedded(instead: str) -> None:

@@ -1,6 +1,5 @@
 """`manage.py dead_letters list|show|replay|discard`: what died, and what to do about it."""
 
-import getpass
 import json
 import sys
 import time
@@ -13,7 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from jobs.dead_letters import bulk, operations, queries
 from jobs.dead_letters.matching import Matching
-from jobs.management.base import TableCommand
+from jobs.management.base import TableCommand, command_user
 from jobs.management.dead_letter_arguments import add_filters, add_state, matching_of
 from jobs.management.dead_letter_rows import as_text, everything_of, incident_row, row_of
 from jobs.models import BulkReplay
@@ -103,14 +102,16 @@ class Command(TableCommand):
             if payload is not None and len(options["ids"]) != 1:
                 raise CommandError("--payload: name one dead letter to run with it.")
             for each in options["ids"]:
-                job = operations.replay_dead_letter(dead_letter_id=each, by=_me(), payload=payload)
+                job = operations.replay_dead_letter(
+                    dead_letter_id=each, by=command_user(), payload=payload
+                )
                 self.stdout.write(str(job.pk))
             return
         if options["payload"]:
             raise CommandError("--payload: is for one dead letter, not for --all.")
         started = bulk.start_bulk_replay(
             matching=self._confirmed(options, "Replay"),
-            by=_me(),
+            by=command_user(),
             rate_per_second=options["rate"],
             canary=not options["no_canary"],
             stop_share=options["stop_share"],
@@ -122,12 +123,16 @@ class Command(TableCommand):
     def _discard(self, **options: Any) -> None:
         if self._means_all(options):
             count = operations.discard_matching(
-                matching=self._confirmed(options, "Discard"), by=_me(), reason=options["reason"]
+                matching=self._confirmed(options, "Discard"),
+                by=command_user(),
+                reason=options["reason"],
             )
             self.stdout.write(f"Discarded {count} dead letters.")
             return
         for each in options["ids"]:
-            operations.discard_dead_letter(dead_letter_id=each, by=_me(), reason=options["reason"])
+            operations.discard_dead_letter(
+                dead_letter_id=each, by=command_user(), reason=options["reason"]
+            )
             self.stdout.write(f"Discarded {each}.")
 
     # --- What they share ------------------------------------------------------------------------
@@ -157,10 +162,6 @@ class Command(TableCommand):
         self.stdout.write(f"{started.state}: {counts}.")
         if started.state == BulkState.STOPPED:
             raise CommandError(started.note or "It was stopped.")
-
-
-def _me() -> str:
-    return f"command:{getpass.getuser()}"
 
 
 def _json_object(text: str | None) -> dict[str, Any] | None:

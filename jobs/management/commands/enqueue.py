@@ -3,12 +3,10 @@
 import json
 import uuid
 from argparse import ArgumentParser, ArgumentTypeError
-from datetime import datetime
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
-
 from jobs import operations
+from jobs.management.arguments import moment
 from jobs.management.base import JobsCommand
 from jobs.states import SYSTEM_TENANT
 
@@ -48,15 +46,4 @@ def payload(text: str) -> dict[str, Any]:
         raise ArgumentTypeError(f"not JSON ({error}): {text}") from error
     if not isinstance(value, dict):
         raise ArgumentTypeError(f'not a JSON object, such as {{"report_id": 7}}: {text}')
-    return value
-
-
-def moment(text: str) -> datetime:
-    """Read a time with its zone, for argparse."""
-    try:
-        value = parse_datetime(text)
-    except ValueError:
-        value = None
-    if value is None or value.tzinfo is None:
-        raise ArgumentTypeError(f"not a time with a zone, such as 2026-01-31T09:00:00Z: {text}")
     return value
