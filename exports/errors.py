@@ -50,6 +50,23 @@ class NoSuchObject(ExportError):
         super().__init__(f"The store holds no {key}. Request the export again.")
 
 
+class StoreMissing(ExportError):
+    """The folder or bucket itself isn't there: not mounted, deleted, or another one is meant."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place} is not there. Is EXPORTS_STORAGE_URL right, and is it mounted?")
+
+
+class StoreLooksWrong(ExportError):
+    """So many files are missing that it must be another store. Nothing was deleted."""
+
+    def __init__(self, missing: int, checked: int) -> None:
+        super().__init__(
+            f"{missing} of {checked} completed exports have no file, so nothing was deleted. "
+            "Is EXPORTS_STORAGE_URL the store that they were written to, and is it mounted?"
+        )
+
+
 class BadKey(ExportError):
     """A key that could leave the store's folder. A bug in the caller, never a user's doing."""
 

@@ -1,4 +1,4 @@
-"""What may be done to exports, and the only module that writes their rows."""
+"""What may be done to exports: the only module that writes their rows; `cleanup` deletes them."""
 
 import uuid
 from dataclasses import dataclass
@@ -166,8 +166,12 @@ def write_outcome(job: Job) -> None:
 
 
 def point_to_new_job(old: Job, new: Job) -> None:
-    """Queue the export again under the job that replays its old one."""
-    Export.objects.filter(job=old).update(
+    """
+    Queue the export again under the job that replays its old one.
+
+    :raises NotReplayable: if it was deleted meanwhile: the new job could only fail.
+    """
+    queued = Export.objects.filter(job=old).update(
         job=new,
         status=ExportStatus.QUEUED,
         error="",
@@ -177,3 +181,5 @@ def point_to_new_job(old: Job, new: Job) -> None:
         started_at=None,
         settled_at=None,
     )
+    if not queued:
+        raise NotReplayable(f"The export of job {old.pk} is gone; request the export again.")

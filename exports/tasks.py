@@ -1,4 +1,9 @@
-"""`exports.export_data`: streams a tenant's rows into a file that appears when it is whole."""
+"""
+The jobs of exports.
+
+`exports.export_data` streams a tenant's rows into a file that appears when it is whole;
+`exports.delete_expired_files` is a part of the nightly clean-up.
+"""
 
 import contextlib
 import hashlib
@@ -9,6 +14,7 @@ import structlog
 from django.conf import settings
 
 from exports import operations
+from exports.cleanup.clean_up import clean_up
 from exports.datasets import get_dataset
 from exports.errors import UnknownExport
 from exports.formats import Block, get_format
@@ -20,6 +26,8 @@ from exports.streams import stream
 from jobs import job_task
 from jobs.errors import GiveUp
 from jobs.models import Job
+from jobs.schedules.moments import moment_of
+from jobs.upkeep.parts import Nothing, register_cleanup
 
 log = structlog.get_logger("exports")
 
@@ -52,6 +60,15 @@ def export_data(job: Job, payload: ExportPayload) -> None:
     with job.succeeding():
         operations.write_file_facts(export, facts)
     log.info("export.published", job_id=str(job.pk), export_id=str(export.pk), key=export.key)
+
+
+@job_task(name="exports.delete_expired_files", atomic=False)
+def delete_expired_files(job: Job, payload: Nothing) -> None:
+    """Delete what EXPORTS_KEEP_DAYS no longer keeps, and strays; an attempt too many is idle."""
+    clean_up(operations.object_store(), now=moment_of(job))
+
+
+register_cleanup(delete_expired_files.name)
 
 
 def _begin(job: Job, payload: ExportPayload) -> Export:

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 from exports.errors import BadStorageUrl
-from exports.object_store.base import ObjectStore, Part
+from exports.object_store.base import ObjectStore, Part, StoredObject
 from exports.object_store.file import FileStore
 
-__all__ = ["ObjectStore", "Part", "store_from_url"]
+__all__ = ["ObjectStore", "Part", "StoredObject", "store_from_url"]
 
 #: What S3 allows as the name of a bucket.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)

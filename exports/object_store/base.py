@@ -1,12 +1,23 @@
 """What a place for finished files must be able to do, and which keys it accepts."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from exports.errors import BadKey
 
 #: Names joined by single slashes, then one suffix: nothing that means "up", "root" or "hidden".
 KEY = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.[a-z0-9]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A finished file, as a listing shows it."""
+
+    key: str
+    modified_at: datetime
 
 
 class Part(Protocol):
@@ -59,6 +70,23 @@ class ObjectStore(Protocol):
         Return the URL of a signed link that expires after so many seconds, or the opened file.
 
         :raises NoSuchObject: if nothing was published under this key, where that is free to ask.
+        """
+
+    def check_is_there(self) -> None:
+        """:raises StoreMissing: if the folder or bucket does not exist."""
+
+    def list_objects(self, folder: str) -> Iterator[StoredObject]:
+        """
+        Yield the finished files whose keys start with `folder/`, one subfolder after the other.
+
+        What no key can name was put there by somebody else, and is left out.
+        """
+
+    def remove_stale_parts(self, folder: str, *, before: datetime) -> int:
+        """
+        Remove the parts of such keys that nobody has written to since; return how many.
+
+        An attempt that still wakes up is refused, as by its successor.
         """
 
 

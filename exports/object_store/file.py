@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from exports.errors import NoSuchObject, Superseded
-from exports.object_store.base import checked
+from exports.errors import NoSuchObject, StoreMissing, Superseded
+from exports.object_store.base import KEY, StoredObject, checked
 
 #: Beside the files, so that `os.replace` stays within one file system; no key starts with a dot.
 PARTS = ".parts"
@@ -67,6 +68,28 @@ class FileStore:
     def download(self, key: str, *, filename: str, content_type: str, seconds: int) -> BinaryIO:
         return self.open(key)
 
+    def check_is_there(self) -> None:
+        if not self.root.is_dir():
+            raise StoreMissing(str(self.root))
+
+    def list_objects(self, folder: str) -> Iterator[StoredObject]:
+        for within, folders, names in os.walk(self.root / folder, onerror=raise_unless_gone):
+            folders.sort()
+            place = Path(within).relative_to(self.root).as_posix()
+            for key in (f"{place}/{name}" for name in sorted(names)):
+                moment = modified_at(self.root / key) if KEY.fullmatch(key) else None
+                if moment:
+                    yield StoredObject(key, moment)
+
+    def remove_stale_parts(self, folder: str, *, before: datetime) -> int:
+        removed = 0
+        for path in (self.root / PARTS).glob(f"{flat(folder + '/')}*"):
+            moment = modified_at(path)
+            if moment and moment < before:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
     def _parts(self, key: str) -> Iterator[tuple[int, Path]]:
         for path in (self.root / PARTS).glob(f"{flat(key)}.*"):
             yield int(path.suffix[1:]), path
@@ -75,6 +98,20 @@ class FileStore:
 def flat(key: str) -> str:
     """Return the key as one file name. No two keys share one: `~` is in none of them."""
     return key.replace("/", "~")
+
+
+def modified_at(path: Path) -> datetime | None:
+    """Return when a file was last written to, or None if it is gone by now."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+
+
+def raise_unless_gone(error: OSError) -> None:
+    """A folder that can't be read must not look like an empty one."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextlib.contextmanager

@@ -7,24 +7,26 @@ import functools
 import os
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from exports.errors import NoSuchObject, Superseded
-from exports.object_store.base import checked
+from exports.errors import NoSuchObject, StoreMissing, Superseded
+from exports.object_store.base import KEY, StoredObject, checked
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, MultipartUploadTypeDef
 
 #: S3 takes parts of 5 MiB or more (but for the last) and 10,000 of them: files up to 78 GiB.
 PART_BYTES = 8 * 1024 * 1024
 
 #: S3 and its imitators use several names for the same thing.
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+MISSING_BUCKET = frozenset({"NoSuchBucket", "404", "NotFound"})
 
 #: Where a server that is not Amazon's listens; django-storages made the first name popular.
 ENDPOINT_VARIABLES = ("AWS_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -90,8 +92,9 @@ class S3Store:
     def start_part(self, key: str, number: int) -> S3Part:
         # An upload carries no number of ours, so every one that is open counts as older; a caller
         # asks its fence before it starts, and the loser of this race tries again.
-        for upload_id in self._uploads(checked(key)):
-            abort(self.client, self.bucket, key, upload_id)
+        for upload in self._uploads(checked(key)):
+            if upload["Key"] == key:
+                abort(self.client, self.bucket, key, upload["UploadId"])
         return S3Part(self.client, self.bucket, key)
 
     def open(self, key: str) -> BinaryIO:
@@ -118,12 +121,33 @@ class S3Store:
             ExpiresIn=seconds,
         )
 
-    def _uploads(self, key: str) -> Iterator[str]:
+    def check_is_there(self) -> None:
+        try:
+            self.client.head_bucket(Bucket=self.bucket)
+        except ClientError as error:
+            if code(error) in MISSING_BUCKET:
+                raise StoreMissing(f"s3://{self.bucket}") from error
+            raise
+
+    def list_objects(self, folder: str) -> Iterator[StoredObject]:
+        pages = self.client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=f"{folder}/"):
+            for each in page.get("Contents", ()):
+                if KEY.fullmatch(each["Key"]):
+                    yield StoredObject(each["Key"], each["LastModified"])
+
+    def remove_stale_parts(self, folder: str, *, before: datetime) -> int:
+        # S3 tells when an upload began, not its last part: `before` must leave an attempt its time.
+        uploads = self._uploads(f"{folder}/")
+        stale = [upload for upload in uploads if upload["Initiated"] < before]
+        for upload in stale:
+            abort(self.client, self.bucket, upload["Key"], upload["UploadId"])
+        return len(stale)
+
+    def _uploads(self, prefix: str) -> Iterator[MultipartUploadTypeDef]:
         pages = self.client.get_paginator("list_multipart_uploads")
-        for page in pages.paginate(Bucket=self.bucket, Prefix=key):
-            for upload in page.get("Uploads", ()):
-                if upload["Key"] == key:
-                    yield upload["UploadId"]
+        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+            yield from page.get("Uploads", ())
 
 
 @functools.cache
