@@ -5,10 +5,13 @@ from typing import Any, NamedTuple
 
 from celery import current_app
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 
 from jobs import registry
+from jobs.errors import EnqueueRefused
 from jobs.lanes import lane_names, lanes
+from jobs.schedules.errors import BrokenSchedule
+from jobs.schedules.sync import check_row
 
 #: RabbitMQ closes the channel of a consumer that holds a message for longer (its default).
 BROKER_PATIENCE_SECONDS = 1_800
@@ -132,6 +135,18 @@ def arguments_of_lanes() -> Iterator[CheckMessage]:
             yield _error("E018", message, hint)
 
 
+def cron_table() -> Iterator[CheckMessage]:
+    if current_app.conf.beat_schedule:
+        message = "CELERY_BEAT_SCHEDULE is read by nobody: schedules live in the database."
+        hint = "Put its rows into JOBS_SCHEDULES, and run manage.py sync_schedules."
+        yield Warning(message, hint=hint, id="jobs.W001")
+    for row in settings.JOBS_SCHEDULES:
+        try:
+            check_row(row)
+        except (BrokenSchedule, EnqueueRefused) as fault:
+            yield _error("E020", f"JOBS_SCHEDULES: {row.name}: {fault}", "Mend the row.")
+
+
 CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     celery_options,
     confirms,
@@ -141,6 +156,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     lanes_of_types,
     dead_letter_consumer,
     arguments_of_lanes,
+    cron_table,
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.db import Error
 
-from jobs.doctor import broker, daemons, database
+from jobs.doctor import broker, daemons, database, schedules
 from jobs.doctor.findings import Finding, failed
 
 Check = Callable[[], Finding]
@@ -23,6 +23,7 @@ _checks: dict[str, Check] = {
     "relay": daemons.relay_lives,
     "relay_lag": daemons.relay_keeps_up,
     "beat": daemons.beat_ticks,
+    "schedules": schedules.are_as_declared,
     "dead_letters": database.has_no_open_dead_letters,
 }
 

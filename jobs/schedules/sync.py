@@ -9,12 +9,16 @@ from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from kombu.utils.json import dumps
 
+from jobs import registry
 from jobs.models import SchedulePolicy, ScheduleSeed
 from jobs.schedules.cron_table import CronJob
-from jobs.schedules.crontab import parse_crontab
+from jobs.schedules.crontab import Crontab, zone_named
 from jobs.schedules.definitions import normal_crontab
+from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.locking import policy_of
 from jobs.schedules.revisions import changed_by
+from jobs.schedules.timing import EPOCH
+from jobs.states import MissedPolicy, OverlapPolicy
 
 BY = "sync_schedules"
 
@@ -90,8 +94,20 @@ def _merge(
     return Result(schedule.name, Synced.RESET if operators else Synced.UPDATED)
 
 
+def check_row(row: CronJob) -> None:
+    """
+    :raises BrokenSchedule: if its pattern, zone or policies can't be read.
+    :raises EnqueueRefused: if no job type has its name, or the payload doesn't fit.
+    """
+    next(Crontab(row.cron, zone_named(row.timezone)).after(EPOCH), None)
+    for policy, value in ((MissedPolicy, row.missed), (OverlapPolicy, row.overlap)):
+        if value not in policy.values:
+            raise BrokenSchedule(f"{value!r} is none of {', '.join(policy.values)}.")
+    registry.get_type(row.task).read(row.payload)
+
+
 def _wanted(row: CronJob) -> dict[str, Any]:
-    parse_crontab(row.cron)  # A typing error in the table is told here, not by beat.
+    check_row(row)  # A typing error in the table is told here, not by beat.
     fields = asdict(row)
     del fields["name"]
     payload = dumps(fields.pop("payload"))

@@ -35,6 +35,7 @@ def take_tour(screen: Screen, product: Product) -> None:
     ask_twice(screen, ingrid)
     knock_at_the_wall(screen, product, ingrid)
     let_one_die(screen, product)
+    try_the_cron_table(screen, product)
     pull_the_plug(screen, product, ingrid)
     leave(screen, product)
 
@@ -181,6 +182,17 @@ def wait_for_mail(product: Product) -> Path:
             return path
         time.sleep(LOOK_EVERY_SECONDS)
     raise Refused("The product promised otherwise: no alert was mailed.")
+
+
+def try_the_cron_table(screen: Screen, product: Product) -> None:
+    screen.chapter("Cron, tried before it is deployed")
+    for schedule in json.loads(product.command("list_schedules", "--json")):
+        screen.say(f"{schedule['pattern']:<12} {schedule['name']:<18} next {schedule['next'][0]}")
+    with screen.step("triggered:") as words:
+        ran = product.command("trigger_schedule", "0 0 * * *", "--wait=60", "--json")
+        parts = json.loads(ran)
+        expect(all(part["state"] == "succeeded" for part in parts), parts)
+        words.append(f"daily_cleanup, and its {len(parts) - 1} parts, each a job of its own")
 
 
 def pull_the_plug(screen: Screen, product: Product, person: Person) -> None:

@@ -15,6 +15,7 @@ from django.shortcuts import resolve_url
 
 from jobs.engine.embedded.house import House
 from jobs.engine.embedded.lock import AlreadyUp, only_one
+from jobs.schedules.sync import sync_schedules
 
 
 class Command(BaseCommand):
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         try:
             with only_one(settings.JOBS_LOCK_FILE):
                 refuse_old_schema()
+                sync_schedules()
                 self._live(port, threads)
         except AlreadyUp as held:
             raise CommandError(str(held)) from None
