@@ -5,11 +5,13 @@ from jobs.admin.dead_letters import DeadLetterAdmin
 from jobs.admin.health import HealthCheckAdmin
 from jobs.admin.incidents import AlertAdmin, AuditEntryAdmin, IncidentAdmin
 from jobs.admin.jobs import JobAdmin
+from jobs.admin.metrics import DailyMetricAdmin
 
 __all__ = [
     "AlertAdmin",
     "AuditEntryAdmin",
     "BulkReplayAdmin",
+    "DailyMetricAdmin",
     "DeadLetterAdmin",
     "HealthCheckAdmin",
     "IncidentAdmin",

@@ -38,7 +38,7 @@ class LedgerAdmin(ModelAdmin):
     refusals: tuple[type[Exception], ...] = (JobError,)
     show_full_result_count = False  # One count over a large table is enough.
     list_per_page = 50
-    ordering = ("-id",)
+    ordering: tuple[str, ...] = ("-id",)
 
     #: Columns in which a whole id is looked for, each by its index.
     searched_ids: tuple[str, ...] = ()
