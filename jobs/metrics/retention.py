@@ -48,4 +48,4 @@ def _close_days(moment: datetime) -> datetime:
 def _first_day_to_keep(moment: datetime, now: datetime) -> date:
     kept = timedelta(days=settings.JOBS_EVENTS_KEEP_DAYS)
     wanted = moment.astimezone(UTC).date() - kept
-    return min(wanted, now.date() - timedelta(days=OPEN_DAYS))
+    return min(wanted, now.astimezone(UTC).date() - timedelta(days=OPEN_DAYS))

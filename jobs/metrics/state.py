@@ -31,7 +31,7 @@ def locked_state() -> Iterator[Any]:
     """
     MetricsState.objects.get_or_create(pk=ONLY_ROW)
     with transaction.atomic():
-        _bound_idling()
+        _prepare_session()
         # `now` is the time of this very statement: everything is read after it.
         yield MetricsState.objects.select_for_update().annotate(now=Now()).get(pk=ONLY_ROW)
 
@@ -43,7 +43,14 @@ def open_from(state: MetricsState) -> datetime:
     return datetime.combine(state.closed_before, time.min, UTC)
 
 
-def _bound_idling() -> None:
+def _prepare_session() -> None:
+    """
+    Bound how long the transaction may idle, and set the time zone that Django believes in.
+
+    Django takes the times that it reads for ones of that zone: a session whose zone was changed
+    since it began would else give a watermark that is hours away.
+    """
     if is_postgres():
+        zone = "SET_CONFIG('TimeZone', %s, true)"
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {idle_limit(IDLE_SECONDS)}")
+            cursor.execute(f"SELECT {idle_limit(IDLE_SECONDS)}, {zone}", [connection.timezone_name])

@@ -1,16 +1,10 @@
 """The jobs that count events and delete old ones."""
 
-from pydantic import BaseModel
-
 from jobs.metrics import aggregate, retention
 from jobs.models import Job
 from jobs.schedules.moments import moment_of
 from jobs.task import job_task
-from jobs.upkeep.parts import register_cleanup
-
-
-class Nothing(BaseModel):
-    """No payload."""
+from jobs.upkeep.parts import Nothing, register_cleanup
 
 
 @job_task(name="metrics.aggregate_metrics", atomic=False)
@@ -25,4 +19,4 @@ def delete_expired_events(job: Job, payload: Nothing) -> None:
     retention.delete_expired_events(moment_of(job))
 
 
-register_cleanup("metrics.delete_expired_events")
+register_cleanup(delete_expired_events.name)

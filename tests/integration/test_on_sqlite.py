@@ -3,12 +3,15 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.harness.variables import CHECKOUT
 
 
-class TestTheLedgerOnSqlite:
-    def test_passes_in_a_run_of_its_own(self):
-        argv = [sys.executable, "-m", "pytest", "-q", "tests/unit/test_ledger_on_sqlite.py"]
+@pytest.mark.parametrize("module", ["test_ledger_on_sqlite", "test_metrics_on_sqlite"])
+class TestOnSqlite:
+    def test_passes_in_a_run_of_its_own(self, module):
+        argv = [sys.executable, "-m", "pytest", "-q", f"tests/unit/{module}.py"]
 
         done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
 
