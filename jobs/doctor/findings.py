@@ -21,7 +21,7 @@ class Finding:
 
     @property
     def latency_ms(self) -> float:
-        return round(self.seconds * 1_000, 1)
+        return round(self.seconds * 1_000, 3)
 
 
 def ok(found: str) -> Finding:
