@@ -29,7 +29,7 @@ STORE = f"""
       FROM GENERATE_SERIES(1, %s) n"""
 
 #: As if the rounds before had been yesterday: the overlap does not reach them.
-FORGET_ROUNDS = """
+AGE_RECORDS = """
     UPDATE jobs_event SET recorded_at = recorded_at - INTERVAL '1 day'
      WHERE recorded_at > NOW() - INTERVAL '1 day'"""
 
@@ -56,20 +56,25 @@ def _figure(which: str, days: int, goal: float, rounds: int) -> Figure:
 
 
 def _store_history() -> None:
-    """Store and count the events, and leave the tables as autovacuum would."""
+    """Store and count the events."""
     _store(EVENTS, days=DAYS, hours_ago=48)
     _run("VACUUM ANALYZE jobs_event")
     aggregate.aggregate_events()
-    _run("VACUUM ANALYZE jobs_event, jobs_dailymetric")
 
 
 def _round(days: int) -> tuple[float, float]:
     """Count new events by what changed, then all anew; return the times of a full count and it."""
-    _run(FORGET_ROUNDS)
+    _forget_rounds()
     _store(NEW_EVENTS, days=days)
     product = _time(_count_what_changed)
     reference = _time(_count_all)
     return reference, product
+
+
+def _forget_rounds() -> None:
+    """Leave no trace of earlier rounds: neither in the overlap nor as rows that are dead."""
+    _run(AGE_RECORDS)
+    _run("VACUUM ANALYZE jobs_event, jobs_dailymetric")
 
 
 def _count_what_changed() -> None:
@@ -84,7 +89,7 @@ def _count_all() -> None:
 
 def _show_plans() -> None:
     """Print how PostgreSQL works the statements of a run; what they wrote is rolled back."""
-    _run(FORGET_ROUNDS)
+    _forget_rounds()
     _store(NEW_EVENTS, days=2)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     since = timezone.now() - timedelta(seconds=settings.JOBS_METRICS_OVERLAP_SECONDS)
