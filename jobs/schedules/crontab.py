@@ -12,8 +12,8 @@ from celery.schedules import crontab as celery_crontab
 
 from jobs.schedules.errors import BrokenSchedule
 
-#: 29 February is up to eight years away; beyond these nothing can match.
-YEARS_LOOKED_AT = 9
+#: 29 February is up to eight years away; where nothing comes for longer, nothing ever does.
+YEARS_LOOKED_AT = timedelta(days=9 * 366)
 
 ONE_DAY = timedelta(days=1)
 
@@ -38,13 +38,12 @@ class Crontab:
         last = moment
         # A day before: a gap at midnight moves a slot to the next day.
         day = moment.astimezone(self.zone).date() - ONE_DAY
-        for _ in range(YEARS_LOOKED_AT * 366):
+        end = _years_after(day)
+        while day < end:
             for slot in self._slots_of(day):
                 if slot > last:
                     yield slot
-                    last = slot
-            if day >= date.max - ONE_DAY:
-                return
+                    last, end = slot, _years_after(day)
             day += ONE_DAY
 
     def _slots_of(self, day: date) -> list[datetime]:
@@ -118,6 +117,10 @@ def zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise BrokenSchedule(f"time zone {name!r}: there is none of this name.") from None
+
+
+def _years_after(day: date) -> date:
+    return min(day, date.max - YEARS_LOOKED_AT) + YEARS_LOOKED_AT - ONE_DAY
 
 
 def _every_coming(local: datetime, zone: tzinfo) -> Iterator[datetime]:
