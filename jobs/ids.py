@@ -3,7 +3,6 @@
 import os
 import time
 import uuid
-from datetime import datetime
 
 
 def new_id() -> uuid.UUID:
@@ -18,8 +17,3 @@ def new_id() -> uuid.UUID:
     random = int.from_bytes(os.urandom(8), "big") & (1 << 62) - 1
     bits = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random
     return uuid.UUID(int=bits)
-
-
-def first_id_of(moment: datetime) -> uuid.UUID:
-    """Return the least id that can be made at this moment: `pk__lt` it are those made before."""
-    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)

@@ -1,6 +1,6 @@
 """Deletes exports that settled long ago: the file first, then the row."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from django.db.models import QuerySet
@@ -8,25 +8,19 @@ from django.db.models import QuerySet
 from exports.models import Export
 from exports.object_store import ObjectStore
 from exports.states import LIVE
-from jobs.ids import first_id_of
 from jobs.upkeep.batches import act_in_batches
 
 #: A batch is short, for the store is asked once for each while their rows are locked.
 BATCH_EXPORTS = 20
-
-#: By how much the clock that made an id may differ from the database's, which settled the export.
-CLOCKS_DIFFER = timedelta(days=1)
 
 
 def delete_expired(store: ObjectStore, *, before: datetime) -> int:
     """
     Delete exports that settled before that moment, with their files; return how many.
 
-    An export was requested before it settled, and ids rise with time: the walk by id ends where
-    exports are too young. There is no index on `settled_at`.
+    They are walked by id, which rises with time: there is no index on `settled_at`.
     """
-    settled = Export.objects.exclude(status__in=LIVE).filter(settled_at__lt=before)
-    old = settled.filter(pk__lt=first_id_of(before + CLOCKS_DIFFER))
+    old = Export.objects.exclude(status__in=LIVE).filter(settled_at__lt=before)
     return act_in_batches(old, partial(_delete_with_files, store), size=BATCH_EXPORTS)
 
 

@@ -1,6 +1,6 @@
 """Deletes or changes many rows in short transactions, which nobody waits for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connection, transaction
@@ -43,20 +43,19 @@ def act_in_batches(rows: QuerySet[Any], act: Act, *, by: str = "pk", size: int) 
 
 
 def _walk(rows: QuerySet[Any], by: str, size: int, step: Step) -> int:
-    return sum(_steps(rows, by, size, step))
-
-
-def _steps(rows: QuerySet[Any], by: str, size: int, step: Step) -> Iterator[int]:
     """
     Begin each batch where the last one ended.
 
     A search from the start would walk the index entries of all rows that are gone already, and
     take longer with every batch.
     """
-    count, last = step(rows.order_by(by)[:size], by)
-    while last is not None:
-        yield count
-        count, last = step(rows.filter(**{f"{by}__gte": last}).order_by(by)[:size], by)
+    done, beyond = 0, rows
+    while True:
+        count, last = step(beyond.order_by(by)[:size], by)
+        if last is None:
+            return done
+        done += count
+        beyond = rows.filter(**{f"{by}__gte": last})
 
 
 def _act(batch: QuerySet[Any], by: str, act: Act) -> tuple[int, Any]:
