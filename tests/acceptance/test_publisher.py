@@ -1,6 +1,7 @@
 """The relay's publisher and a real broker: every message is confirmed, or named as not."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from celery import Celery
@@ -56,6 +57,15 @@ class TestAmqpPublisher:
 
         arrived = {message.properties["correlation_id"] for message in queues.take("jobs")}
         assert arrived == {message.id for message in batch}
+
+    def test_gives_a_message_its_priority(self, publisher, queues):
+        plain, urgent = messages(2)
+
+        assert publisher.send([plain, replace(urgent, priority=7)]) == {}
+
+        arrived = {each.properties["correlation_id"]: each for each in queues.take("jobs")}
+        assert arrived[urgent.id].properties["priority"] == 7
+        assert "priority" not in arrived[plain.id].properties
 
     def test_declares_every_queue_before_it_sends(self, publisher, queues):
         publisher.connect()

@@ -8,6 +8,7 @@ from kombu import Queue
 
 from jobs import checks, registry
 from jobs.checks import check_settings
+from jobs.schedules.cron_table import CronJob
 from project import topology
 from tests.harness.tasks import do_nothing
 
@@ -94,6 +95,30 @@ class TestCheckSettings:
             topology.DEAD_LETTERS,
         )
         assert faults() == {"jobs.E018"}
+
+    def test_says_that_celerys_own_table_is_read_by_nobody(self, celery):
+        celery("beat_schedule", {"nightly": {"task": "reports.build", "schedule": 60}})
+        assert faults() == {"jobs.W001"}
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"cron": "61 * * * *"}, "61"),
+            ({"cron": "* * * *"}, "4 fields"),
+            ({"timezone": "Mars/Olympus"}, "Mars/Olympus"),
+            ({"task": "reports.unknown"}, "reports.unknown"),
+            ({"payload": {"label": []}}, "label"),
+            ({"missed": "whenever"}, "whenever"),
+            ({"overlap": "whenever"}, "whenever"),
+        ],
+    )
+    def test_names_a_row_of_the_cron_table_that_can_not_run(self, settings, change, words):
+        row = CronJob(name="often", cron="* * * * *", task=do_nothing.name, payload={"label": "it"})
+        settings.JOBS_SCHEDULES = (replace(row, **change),)
+        assert faults() == {"jobs.E020"}
+        [fault] = check_settings()
+        assert "often" in fault.msg
+        assert words in fault.msg
 
 
 def task_of(name: str):
