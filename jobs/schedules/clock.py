@@ -20,7 +20,8 @@ from jobs.states import SlotOutcome
 #: How soon to look again after something was fired: its cursor has moved, or another beat has it.
 AGAIN_SECONDS = 0.05
 
-#: How often slots that wait are looked at, and schedules that failed by a fault of ours.
+#: How often slots that wait are looked at, and schedules that can't go on now: another beat hangs
+#: with the lock, the task is not known yet, or a fault of ours.
 PATIENCE_SECONDS = 1.0
 
 Key = tuple[Definition, datetime]
@@ -33,6 +34,7 @@ class Clock:
         self._now = now
         self._definitions: dict[int, Definition] = {}
         self._next: dict[int, tuple[Key, datetime | None]] = {}
+        self._fired: dict[int, datetime] = {}
 
     def tick(self, longest: float) -> float:
         """
@@ -68,9 +70,16 @@ class Clock:
             fire_due(schedule.pk, now=now)
             self._definitions[schedule.pk] = definition
         if due or changed:
-            return AGAIN_SECONDS
+            return self._again(schedule)
         wait = (next_at - now).total_seconds() if next_at else float("inf")
         return min(wait, _pause(schedule)) if schedule.has_waiting else wait
+
+    def _again(self, schedule: PeriodicTask) -> float:
+        """Look again at once; less eagerly where the last look has not moved the cursor either."""
+        before = self._fired.get(schedule.pk)
+        self._fired[schedule.pk] = schedule.cursor.covered_until
+        stuck = before == schedule.cursor.covered_until
+        return PATIENCE_SECONDS if stuck else AGAIN_SECONDS
 
     def _next_slot(self, schedule: PeriodicTask, definition: Definition) -> datetime | None:
         """Return the first slot that the ledger lacks; remembered until something changes."""
