@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from jobs.errors import EventRefused
@@ -61,4 +61,7 @@ def _moment(occurred_at: Any) -> datetime:
         raise EventRefused(
             f"occurred_at: {occurred_at} has no time zone; django.utils.timezone.now() has one."
         )
-    return occurred_at
+    try:
+        return occurred_at.astimezone(UTC)
+    except OverflowError:  # PostgreSQL would keep it, and no Python could read it again.
+        raise EventRefused(f"occurred_at: {occurred_at} is out of range in UTC.") from None

@@ -58,6 +58,12 @@ class TestRecordEvent:
         with pytest.raises(EventRefused, match="occurred_at: .* has no time zone"):
             record_event(NAME, occurred_at=naive)
 
+    @pytest.mark.parametrize(("end", "hours"), [(datetime.max, -1), (datetime.min, 1)])
+    def test_refuses_a_time_that_nobody_could_read_again(self, end, hours):
+        moment = end.replace(tzinfo=timezone(timedelta(hours=hours)))
+        with pytest.raises(EventRefused, match="occurred_at: .* out of range"):
+            record_event(NAME, occurred_at=moment)
+
     @pytest.mark.parametrize(
         "given", [{"tenant_id": "acme"}, {"occurred_at": "yesterday"}, {"occurred_at": date.max}]
     )
