@@ -8,6 +8,7 @@ from django.db import Error
 
 from jobs.doctor import broker, daemons, database, schedules
 from jobs.doctor.findings import Finding, failed
+from jobs.engine.patience import drop_if_cut
 
 Check = Callable[[], Finding]
 
@@ -64,6 +65,7 @@ def _made(check: Check) -> Finding:
             f"The database is away: {_line(error)}", "Start PostgreSQL; see DATABASE_URL."
         )
     except Exception as error:
+        drop_if_cut()  # A soft limit in the middle of a statement: the next check needs another.
         return failed(f"{type(error).__name__}: {_line(error)}", "See the log of this process.")
 
 

@@ -4,7 +4,6 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from jobs.doctor import examine
-from jobs.engine.patience import drop_if_cut
 from jobs.health import changes, history
 from jobs.models import Job
 from jobs.task import job_task
@@ -29,7 +28,6 @@ class Nothing(BaseModel):
 def check_health(job: Job, payload: Nothing) -> None:
     """Make every check of doctor, keep what it found, and tell of what has changed."""
     findings = examine()
-    drop_if_cut()  # The soft limit may have come in the middle of a check's statement.
     at = job.started_at or timezone.now()  # By the database's clock, as the times of alerts are.
     with job.succeeding():
         history.store(findings, at=at)
