@@ -58,9 +58,9 @@ class TestRecordEvent:
         with pytest.raises(EventRefused, match="occurred_at: .* has no time zone"):
             record_event(NAME, occurred_at=naive)
 
-    @pytest.mark.parametrize(("end", "hours"), [(datetime.max, -1), (datetime.min, 1)])
-    def test_refuses_a_time_that_nobody_could_read_again(self, end, hours):
-        moment = end.replace(tzinfo=timezone(timedelta(hours=hours)))
+    @pytest.mark.parametrize("text", ["9999-12-31T23:30-01:00", "0001-01-01T00:30+01:00"])
+    def test_refuses_a_time_that_nobody_could_read_again(self, text):
+        moment = datetime.fromisoformat(text)
         with pytest.raises(EventRefused, match="occurred_at: .* out of range"):
             record_event(NAME, occurred_at=moment)
 
