@@ -11,6 +11,9 @@ from jobs.schedules.errors import BrokenSchedule
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+#: The calendar ends here: an interval of thousands of years never comes.
+_LAST = datetime.max.replace(tzinfo=UTC)
+
 #: A shorter interval would make more rows than a database should be asked for.
 SHORTEST_INTERVAL = timedelta(seconds=1)
 
@@ -31,7 +34,7 @@ class Interval:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         turn = max((moment - self.anchor) // self.every + 1, 0)
-        while True:
+        while turn <= (_LAST - self.anchor) // self.every:
             yield self.anchor + turn * self.every
             turn += 1
 
@@ -95,8 +98,8 @@ def slots_in_force(
 
     `revisions` are `(from_at, definition)`, oldest first. One that can't be read has no slots.
     """
-    ends = [moment for moment, _ in revisions[1:]] + [until]
-    for (begin, definition), end in zip(revisions, ends, strict=True):
+    ends = [moment for moment, _ in revisions][1:] + [until]
+    for (begin, definition), end in zip(revisions, ends, strict=False):
         if min(end, until) > after:
             first = begin if definition["one_off"] else max(begin, after)
             last = min(end, until)
@@ -116,10 +119,14 @@ def _readable(definition: Definition, moment: datetime) -> Iterator[datetime]:
 
 
 def _interval(definition: Definition) -> Interval:
-    number, period = definition["interval"].split()
-    every = timedelta(**{period: int(number)})
+    text = definition["interval"]
+    try:
+        number, period = text.split()
+        every = timedelta(**{period: int(number)})
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BrokenSchedule(f"interval {text!r}: {error}.") from None
     if every < SHORTEST_INTERVAL:
-        raise BrokenSchedule(f"interval {number} {period}: the shortest is one second.")
+        raise BrokenSchedule(f"interval {text!r}: the shortest is one second.")
     return Interval(every, _moment(definition, "start_time") or EPOCH)
 
 
