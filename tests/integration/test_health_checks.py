@@ -273,8 +273,7 @@ class TestADatabase:
         # The server would sleep on.
         ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = '{SLEEP}'")
 
-    def test_keeps_nothing_of_a_look_that_lost_its_job(self, checks):
-        # Given a look that is cancelled while it looks
+    def test_keeps_nothing_of_a_look_that_is_cancelled_meanwhile(self, checks):
         job = enqueue(check_health, {})
         checks["disk"] = lambda: Job.objects.filter(pk=job.pk).update(state="cancelled") and FAILED
         [message] = take()
