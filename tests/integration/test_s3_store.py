@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exports.errors import BadKey, NoSuchObject, Superseded
+from exports.errors import BadKey, NoSuchObject, StoreMissing, Superseded
 from exports.object_store.s3 import PART_BYTES, S3Store, client_of_process
 from tests.harness.presigned import is_honoured
 from tests.harness.s3 import SECRET_KEY, make_bucket, s3_server
@@ -156,6 +156,70 @@ class TestDownload:
 
     def test_is_not_honoured_when_another_key_signed_it(self, link):
         assert not is_honoured(link, secret="guessed", now=datetime.now(UTC))
+
+
+class TestListObjects:
+    @pytest.fixture
+    def store(self, bucket):
+        return S3Store(make_bucket(bucket.endpoint).name)
+
+    def test_yields_what_is_published_one_folder_after_the_other(self, store):
+        keys = ["exports/a-b/1.csv", "exports/a/1.csv", "exports/a/2.json", "exports/b/1.csv"]
+        for key in [*reversed(keys), "doctor/1.csv"]:
+            store.start_part(key, 1).publish()
+        store.start_part(KEY, 1)
+
+        found = list(store.list_objects("exports"))
+
+        assert [each.key for each in found] == keys
+        assert abs(found[0].modified_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+    def test_goes_on_to_the_next_page(self, store):
+        keys = [f"exports/a/{number:04}.csv" for number in range(1_001)]
+        for key in keys:  # Put, for a thousand uploads would take long.
+            store.client.put_object(Bucket=store.bucket, Key=key, Body=b"")
+
+        assert [each.key for each in store.list_objects("exports")] == keys
+
+    def test_leaves_out_what_no_key_can_name(self, store):
+        for key in ("exports/", "exports/no suffix", "exports/a//b.csv"):
+            store.client.put_object(Bucket=store.bucket, Key=key, Body=b"")
+        assert list(store.list_objects("exports")) == []
+
+
+class TestRemoveStaleParts:
+    @pytest.fixture(autouse=True)
+    def began(self, monkeypatch):
+        """When uploads began, by their keys: moto says 2010 of all of them."""
+        began, uploads = {}, S3Store._uploads
+
+        def dated(self, prefix):
+            for each in uploads(self, prefix):
+                yield {**each, "Initiated": began.get(each["Key"], datetime.now(UTC))}
+
+        monkeypatch.setattr(S3Store, "_uploads", dated)
+        return began
+
+    def test_removes_uploads_that_began_before(self, store, began):
+        before = datetime.now(UTC) - timedelta(days=1)
+        stale, probe = store.start_part(KEY, 1), store.start_part("doctor/0193.csv", 1)
+        fresh = store.start_part(f"{KEY}x", 1)
+        began |= dict.fromkeys((stale.key, probe.key), before - timedelta(seconds=1))
+
+        assert store.remove_stale_parts("exports", before=before) == 1
+        assert store.remove_stale_parts("exports", before=before) == 0
+
+        assert open_uploads(store) == sorted([probe.key, fresh.key])
+        with pytest.raises(Superseded):
+            stale.publish()
+        probe.discard(), fresh.discard()
+
+
+class TestCheckIsThere:
+    def test_tells_a_bucket_that_is_missing_from_an_empty_one(self, store):
+        store.check_is_there()
+        with pytest.raises(StoreMissing, match="s3://of-nobody is not there"):
+            S3Store("of-nobody").check_is_there()
 
 
 class TestS3Store:

@@ -1,8 +1,11 @@
 """The folder that finished files live in."""
 
+import os
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from exports.errors import BadKey, BadStorageUrl, NoSuchObject, Superseded
+from exports.errors import BadKey, BadStorageUrl, NoSuchObject, StoreMissing, Superseded
 from exports.object_store import store_from_url
 from exports.object_store.file import FileStore
 
@@ -129,6 +132,72 @@ class TestFileStore:
         for attempt in (store.open, store.size, store.delete, lambda key: store.start_part(key, 1)):
             with pytest.raises(BadKey):
                 attempt(key)
+
+
+class TestListObjects:
+    def test_yields_what_is_published_one_folder_after_the_other(self, store):
+        keys = ["exports/a/1.csv", "exports/a/2.json", "exports/a/b/1.csv", "exports/b/1.csv"]
+        for key in reversed(keys):
+            part = store.start_part(key, 1)
+            part.publish()
+        store.start_part("exports/c/1.csv", 1).file.close()
+        store.start_part("exports-of-others/1.csv", 1).publish()
+
+        assert [each.key for each in store.list_objects("exports")] == keys
+
+    def test_says_when_a_file_was_last_written_to(self, store, tmp_path):
+        published(store, b"x")
+        moment = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+        os.utime(tmp_path / KEY, (moment.timestamp(),) * 2)
+
+        [found] = store.list_objects("exports")
+
+        assert found.modified_at == moment
+
+    def test_leaves_out_what_no_key_can_name(self, store, tmp_path):
+        published(store, b"x")
+        for name in (".nfs0001", "no suffix", "ünïcode.csv", "exports"):
+            (tmp_path / "exports" / name).touch()
+
+        assert [each.key for each in store.list_objects("exports")] == [KEY]
+
+    def test_yields_nothing_where_there_is_no_folder(self, store):
+        assert list(store.list_objects("exports")) == []
+
+    def test_takes_no_folder_that_it_may_not_read_for_an_empty_one(self, store, monkeypatch):
+        def refuse(*_):
+            raise PermissionError
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(PermissionError):
+            list(store.list_objects("exports"))
+
+
+class TestRemoveStaleParts:
+    def test_removes_those_that_nobody_has_written_to_since(self, store):
+        parts = [store.start_part(f"exports/0193/{name}.csv", 1) for name in ("old", "new")]
+        other = store.start_part("doctor/0193.csv", 1)
+        moment = datetime.now(UTC) - timedelta(days=2)
+        for part in (parts[0], other):
+            os.utime(part.path, (moment.timestamp(),) * 2)
+        before = datetime.now(UTC) - timedelta(days=1)
+
+        assert store.remove_stale_parts("exports", before=before) == 1
+        assert store.remove_stale_parts("exports", before=before) == 0
+
+        parts[1].publish(), other.publish()
+        with pytest.raises(Superseded):
+            parts[0].publish()
+
+    def test_finds_none_in_a_new_store(self, store):
+        assert store.remove_stale_parts("exports", before=datetime.now(UTC)) == 0
+
+
+class TestCheckIsThere:
+    def test_tells_a_folder_that_is_missing_from_an_empty_one(self, store, tmp_path):
+        store.check_is_there()
+        with pytest.raises(StoreMissing, match="gone is not there"):
+            FileStore(tmp_path / "gone").check_is_there()
 
 
 class TestStoreFromUrl:
