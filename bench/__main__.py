@@ -8,7 +8,7 @@ from bench import report
 from bench.rounds import Figure
 from bench.stage import CHECKOUT, Stage, open_stage
 
-QUESTIONS = ("enqueue", "drain", "latency", "export", "dead_letters", "aggregate")
+QUESTIONS = ("enqueue", "drain", "latency", "export", "dead_letters", "aggregate", "cleanup")
 
 
 def main() -> None:
