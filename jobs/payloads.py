@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from jobs.errors import EnqueueRefused, PayloadRefused, PayloadTooLarge
 
@@ -18,7 +19,10 @@ def as_json(payload: BaseModel) -> dict[str, Any]:
     :raises PayloadTooLarge: over JOBS_PAYLOAD_MAX_BYTES.
     :raises PayloadRefused: with a NUL character in a text, or a number that JSON doesn't have.
     """
-    text = payload.model_dump_json()
+    try:
+        text = payload.model_dump_json()
+    except PydanticSerializationError as error:  # Half of a surrogate pair: no UTF-8 has it.
+        raise PayloadRefused(f"payload: {error}") from None
     size = len(text.encode())
     if size > settings.JOBS_PAYLOAD_MAX_BYTES:
         raise PayloadTooLarge(
@@ -49,10 +53,10 @@ def _checked_headers(headers: Any) -> dict[str, Any]:
     if not isinstance(headers, dict) or not all(isinstance(name, str) for name in headers):
         raise EnqueueRefused(f"headers: not a JSON object: {headers!r:.100}")
     try:
-        text = json.dumps(headers, allow_nan=False)
+        text = json.dumps(headers, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise EnqueueRefused(f"headers: {error}.") from None
-    if len(text) > settings.JOBS_PAYLOAD_MAX_BYTES or "\\u0000" in text:
+    if len(text) > settings.JOBS_PAYLOAD_MAX_BYTES or b"\\u0000" in text:
         most = settings.JOBS_PAYLOAD_MAX_BYTES
         raise EnqueueRefused(f"headers: at most {most} bytes of JSON, without NUL characters.")
     return headers

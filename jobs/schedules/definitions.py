@@ -75,7 +75,7 @@ def _json(schedule: PeriodicTask, field: str, shape: type[Any]) -> Any:
     text = getattr(schedule, field) or json.dumps(shape())
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BrokenSchedule(f"{field}: not JSON ({error}): {text:.100}") from None
     if not isinstance(value, shape):
         what = "an object" if shape is dict else "a list"

@@ -15,7 +15,7 @@ def check_schedule(schedule: PeriodicTask) -> None:
     """
     check_times(definition_of(schedule))
     task, payload = call_of(schedule)
-    registry.get_type(task).read(payload)
+    payloads.as_json(registry.get_type(task).read(payload))
     payloads.message_options(schedule.priority, headers_of(schedule))
 
 
