@@ -76,7 +76,7 @@ def _delete_by_place(batch: QuerySet[Any], by: str) -> tuple[int, Any]:
     Delete the batch in one statement, by its rows' places on disk: no key leaves the database.
 
     Measured: a fifth of the time that fetching and sending the keys takes. A row that was changed
-    before it was locked, and is still to go, has moved: the next batch finds it.
+    just before it was locked has another place by then, and may be left to the next night.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         # The compiler's own words; it refuses to lock outside of a transaction.

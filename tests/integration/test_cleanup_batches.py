@@ -1,5 +1,7 @@
 """Deleting in batches: nobody is waited for, nothing in use is touched, nothing is done twice."""
 
+import threading
+import time
 from datetime import timedelta
 from functools import partial
 
@@ -43,6 +45,17 @@ def keys():
 
 def delete(rows):
     rows.delete()
+
+
+def act_on_each(rows, *, by):
+    return act_in_batches(rows, delete, by=by, size=3)
+
+
+def in_thread(delete, rows):
+    try:
+        return delete(rows, by="expire_date")
+    finally:
+        connection.close()
 
 
 class TestDeleteInBatches:
@@ -101,6 +114,23 @@ class TestDeleteInBatches:
             assert delete_expired() == 7
         assert delete_expired() == 0
         assert keys() == ["key-004"]
+
+    @pytest.mark.parametrize("delete", [delete_in_batches, act_on_each])
+    def test_leaves_a_row_that_was_saved_between_the_look_and_the_lock(self, delete):
+        # Given a search so slow that a request can commit in the middle of it
+        make_sessions(3, apart=-timedelta(seconds=1))
+        slow = EXPIRED.extra(where=["pg_sleep(0.2)::text IS NOT NULL"])
+        found = []
+        searching = threading.Thread(target=lambda: found.append(in_thread(delete, slow)))
+        searching.start()
+
+        # When the last row is extended while the first is looked at
+        time.sleep(0.1)
+        Session.objects.filter(pk="key-002").update(expire_date=NOW + timedelta(days=14))
+        searching.join()
+
+        # Then the others go
+        assert (found, keys()) == ([2], ["key-002"])
 
     def test_shares_the_rows_out_when_run_twice_at_once(self):
         make_sessions(100)
