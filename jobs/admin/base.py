@@ -27,45 +27,15 @@ Act = Callable[..., str]
 ACTED_ON_AT_ONCE_MAX = 500
 
 
-class LedgerAdmin(ModelAdmin):
+class ActingAdmin(ModelAdmin):
     """
-    A page to read; what may be done is an action that goes through an operation.
+    A page whose actions go through operations.
 
     `refusals` are the errors by which operations say no. Every action says what it did, row by
     row, so a second click is told that the first has done it.
     """
 
     refusals: tuple[type[Exception], ...] = (JobError,)
-    show_full_result_count = False  # One count over a large table is enough.
-    list_per_page = 50
-    ordering: tuple[str, ...] = ("-id",)
-
-    #: Columns in which a whole id is looked for, each by its index.
-    searched_ids: tuple[str, ...] = ()
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Find whole ids by their indexes: a search in texts would read the whole table."""
-        if not self.searched_ids:
-            return super().get_search_results(request, queryset, search_term)
-        if not search_term.strip():
-            return queryset, False
-        try:
-            wanted = uuid.UUID(search_term.strip())
-        except ValueError:
-            return queryset.none(), False
-        conditions = (Q(**{column: wanted}) for column in self.searched_ids)
-        return queryset.filter(functools.reduce(operator.or_, conditions)), False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
     def act_on_one(
         self,
@@ -157,6 +127,41 @@ class LedgerAdmin(ModelAdmin):
 
     def _page_name(self, page: str) -> str:
         return f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{page}"
+
+
+class LedgerAdmin(ActingAdmin):
+    """A page to read; what may be done is an action that goes through an operation."""
+
+    show_full_result_count = False  # One count over a large table is enough.
+    list_per_page = 50
+    ordering: tuple[str, ...] = ("-id",)
+
+    #: Columns in which a whole id is looked for, each by its index.
+    searched_ids: tuple[str, ...] = ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find whole ids by their indexes: a search in texts would read the whole table."""
+        if not self.searched_ids:
+            return super().get_search_results(request, queryset, search_term)
+        if not search_term.strip():
+            return queryset, False
+        try:
+            wanted = uuid.UUID(search_term.strip())
+        except ValueError:
+            return queryset.none(), False
+        conditions = (Q(**{column: wanted}) for column in self.searched_ids)
+        return queryset.filter(functools.reduce(operator.or_, conditions)), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
 
 
 class LedgerInline(TabularInline):
