@@ -9,8 +9,7 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
-from exports.cleanup import clean_up as cleaning
-from exports.cleanup import expired, strays
+from exports.cleanup import expired, log_events, strays
 from exports.cleanup.clean_up import clean_up
 from exports.errors import StoreLooksWrong, StoreMissing, Superseded
 from exports.models import Export
@@ -154,6 +153,7 @@ class TestARetryByHand:
         """A real export that was cancelled long ago, with its job."""
         asked = {"tenant_id": acme.pk, "user_id": None, "dataset": "items", "format": "csv"}
         export = request_export(**asked)
+        assert export.job_id
         cancel_job(job_id=export.job_id, by="ann")
         Export.objects.update(settled_at=OLD)
         return export
@@ -345,8 +345,8 @@ class TestCleanUp:
         kept = make_export(), make_export(ExportStatus.FAILED, file=False)
         make_export(settled_at=OLD), make_export(file=False)
         put(store, "exports/0193/lost.csv", at=NOW - 2 * DAY)
-        said = []
-        monkeypatch.setattr(cleaning.log_events, "cleaned", said.append)
+        said: list[dict[str, int]] = []
+        monkeypatch.setattr(log_events, "cleaned", said.append)
 
         clean_up(store, now=NOW)
         clean_up(store, now=NOW)

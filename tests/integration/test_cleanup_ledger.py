@@ -100,7 +100,8 @@ class TestDeleteSettledJobs:
 
         assert delete_settled_jobs(now=NOW) == 2
 
-        new.refresh_from_db(), export.refresh_from_db()
+        new.refresh_from_db()
+        export.refresh_from_db()
         assert (new.replay_of_id, export.job_id) == (None, None)
 
     def test_finds_jobs_of_other_programs_messages_whose_ids_are_random(self):

@@ -8,8 +8,10 @@ import pytest
 from tests.harness.variables import CHECKOUT
 
 
+@pytest.mark.parametrize(
+    "module", ["test_cleanup_on_sqlite", "test_ledger_on_sqlite", "test_metrics_on_sqlite"]
+)
 class TestOnSqlite:
-    @pytest.mark.parametrize("module", ["test_ledger_on_sqlite", "test_cleanup_on_sqlite"])
     def test_passes_in_a_run_of_its_own(self, module):
         argv = [sys.executable, "-m", "pytest", "-q", f"tests/unit/{module}.py"]
 

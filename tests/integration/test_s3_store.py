@@ -191,7 +191,8 @@ class TestRemoveStaleParts:
     @pytest.fixture(autouse=True)
     def began(self, monkeypatch):
         """When uploads began, by their keys: moto says 2010 of all of them."""
-        began, uploads = {}, S3Store._uploads
+        began: dict[str, datetime] = {}
+        uploads = S3Store._uploads
 
         def dated(self, prefix):
             for each in uploads(self, prefix):
