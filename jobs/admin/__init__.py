@@ -6,14 +6,24 @@ from jobs.admin.health import HealthCheckAdmin
 from jobs.admin.incidents import AlertAdmin, AuditEntryAdmin, IncidentAdmin
 from jobs.admin.jobs import JobAdmin
 from jobs.admin.metrics import DailyMetricAdmin
+from jobs.admin.schedule_times import ClockedAdmin, CrontabAdmin, IntervalAdmin, SolarAdmin
+from jobs.admin.schedules import ScheduleAdmin
+from jobs.admin.slots import ScheduleRevisionAdmin, SlotAdmin
 
 __all__ = [
     "AlertAdmin",
     "AuditEntryAdmin",
     "BulkReplayAdmin",
+    "ClockedAdmin",
+    "CrontabAdmin",
     "DailyMetricAdmin",
     "DeadLetterAdmin",
     "HealthCheckAdmin",
     "IncidentAdmin",
+    "IntervalAdmin",
     "JobAdmin",
+    "ScheduleAdmin",
+    "ScheduleRevisionAdmin",
+    "SlotAdmin",
+    "SolarAdmin",
 ]

@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from jobs import operations, registry
 from jobs.admin.base import LedgerAdmin, LedgerInline, age, link, preformatted
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, Slot
 from jobs.states import SYSTEM_TENANT, JobState, Outcome
 
 #: Colours of the badges.
@@ -79,7 +79,8 @@ class JobAdmin(LedgerAdmin):
             None,
             {"fields": ("badge", "error", "type", "id", "tenant", "user_id", "indented_payload")},
         ),
-        ("Line", {"fields": ("replay_of_link", "replayed_by_link", "dead_letter_link", "key")}),
+        ("Line", {"fields": ("replay_of_link", "replayed_by_link", "dead_letter_link", "slot_link",
+                                "key")}),
         (
             "Where it is",
             {"fields": ("queue", "partition", "dispatch", "copies", "attempt", "worker")},
@@ -164,6 +165,11 @@ class JobAdmin(LedgerAdmin):
     @admin.display(description="Dead letter")
     def dead_letter_link(self, job: Job) -> str:
         return link(job.dead_letters.order_by("id").last())
+
+    @admin.display(description="Slot of a schedule")
+    def slot_link(self, job: Job) -> str:
+        # Retention may have been faster: then the slot is gone.
+        return link(Slot.objects.filter(pk=job.slot_id).first() if job.slot_id else None)
 
     @admin.display(description="Run again as")
     def replayed_by_link(self, job: Job) -> str:
