@@ -1,20 +1,23 @@
 """Looks at every schedule, fires those that are due, and says when to look again."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 from django.db.models import Exists, OuterRef, Q
 from django_celery_beat.models import PeriodicTask
 
 from jobs.models import Slot
 from jobs.schedules import alerts, log_events
 from jobs.schedules.database_clock import database_now
-from jobs.schedules.definitions import Definition, definition_of
+from jobs.schedules.definitions import PLAIN_FIELDS, POLICY_FIELDS, Definition, definition_of
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.firing import fire_due
-from jobs.schedules.locking import RELATED
-from jobs.schedules.timing import slots_after
+from jobs.schedules.locking import read_schedule
+from jobs.schedules.revisions import newest_revision
+from jobs.schedules.timing import EPOCH, slots_after
 from jobs.states import SlotOutcome
 
 #: How soon to look again after something was fired: its cursor has moved, or another beat has it.
@@ -24,7 +27,40 @@ AGAIN_SECONDS = 0.05
 #: with the lock, the task is not known yet, or a fault of ours.
 PATIENCE_SECONDS = 1.0
 
-Key = tuple[Definition, datetime]
+LONG_AGO = EPOCH
+
+#: What a look reads of each schedule; models would cost as much as all else together (measured).
+LOOKED_AT = ("pk", "has_waiting", "cursor__covered_until", "policy__catch_up_per_minute")
+
+#: All that a definition is made of: as long as it is the same, so are the slots.
+DEFINING = (
+    *PLAIN_FIELDS, "start_time", "expires", "policy__paused_until",
+    *(f"policy__{name}" for name in POLICY_FIELDS),
+    "crontab__minute", "crontab__hour", "crontab__day_of_month", "crontab__month_of_year",
+    "crontab__day_of_week", "crontab__timezone", "interval__every", "interval__period",
+    "clocked__clocked_time", "solar_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look has read of a schedule."""
+
+    pk: int
+    has_waiting: bool
+    covered_until: datetime | None
+    catch_up_per_minute: int | None
+    defining: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Next:
+    """When a schedule is due next, and by which of its states that was found out."""
+
+    defining: tuple[Any, ...]
+    covered_until: datetime | None
+    definition: Definition | None  #: None: it has no revision yet that says the same.
+    at: datetime | None
 
 
 class Clock:
@@ -32,9 +68,8 @@ class Clock:
 
     def __init__(self, now: Callable[[], datetime] = database_now) -> None:
         self._now = now
-        self._definitions: dict[int, Definition] = {}
-        self._next: dict[int, tuple[Key, datetime | None]] = {}
-        self._fired: dict[int, datetime] = {}
+        self._next: dict[int, Next] = {}
+        self._fired: dict[int, datetime | None] = {}
 
     def tick(self, longest: float) -> float:
         """
@@ -45,71 +80,93 @@ class Clock:
         :raises Error: when the database is away.
         """
         now = self._now()
-        looks = [self._look(schedule, now) for schedule in _schedules()]
-        return min([longest, *looks])
+        return min([longest, *(self._look_at(look, now) for look in _look())])
 
-    def _look(self, schedule: PeriodicTask, now: datetime) -> float:
+    def _look_at(self, look: Look, now: datetime) -> float:
         try:
-            return self._fire_if_due(schedule, now)
+            return self._fire_if_due(look, now)
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
-            log_events.failed(schedule.name, error)
-            _alert(schedule, error)
+            _alert(look.pk, error)
             return PATIENCE_SECONDS
 
-    def _fire_if_due(self, schedule: PeriodicTask, now: datetime) -> float:
-        if not hasattr(schedule, "policy") or not hasattr(schedule, "cursor"):
-            fire_due(schedule.pk, now=now)  # It was saved past Django's signals.
-            return AGAIN_SECONDS
-        definition = definition_of(schedule)
-        changed = self._definitions.get(schedule.pk) != definition
-        next_at = self._next_slot(schedule, definition)
+    def _fire_if_due(self, look: Look, now: datetime) -> float:
+        next_at = self._next_slot(look)
         due = next_at is not None and next_at <= now
-        if due or changed or schedule.has_waiting:
-            fire_due(schedule.pk, now=now)
-            self._definitions[schedule.pk] = definition
-        if due or changed:
-            return self._again(schedule)
+        if due or look.has_waiting:
+            fire_due(look.pk, now=now)
+        if due:
+            return self._again(look)
         wait = (next_at - now).total_seconds() if next_at else float("inf")
-        return min(wait, _pause(schedule)) if schedule.has_waiting else wait
+        return min(wait, _pause(look)) if look.has_waiting else wait
 
-    def _again(self, schedule: PeriodicTask) -> float:
+    def _again(self, look: Look) -> float:
         """Look again at once; less eagerly where the last look has not moved the cursor either."""
-        before = self._fired.get(schedule.pk)
-        self._fired[schedule.pk] = schedule.cursor.covered_until
-        stuck = before == schedule.cursor.covered_until
+        stuck = self._fired.get(look.pk) == look.covered_until is not None
+        self._fired[look.pk] = look.covered_until
         return PATIENCE_SECONDS if stuck else AGAIN_SECONDS
 
-    def _next_slot(self, schedule: PeriodicTask, definition: Definition) -> datetime | None:
+    def _next_slot(self, look: Look) -> datetime | None:
         """Return the first slot that the ledger lacks; remembered until something changes."""
-        key = (definition, schedule.cursor.covered_until)
-        known = self._next.get(schedule.pk)
-        if known is None or known[0] != key:
-            known = self._next[schedule.pk] = (key, _first_after(*key))
-        return known[1]
+        known = self._next.get(look.pk)
+        if known is None or known.defining != look.defining or known.definition is None:
+            known = self._next[look.pk] = _first_undecided(look)
+        elif known.covered_until != look.covered_until:
+            known = self._next[look.pk] = _next(look, known.definition)
+        return known.at
 
 
-def _schedules() -> Iterable[PeriodicTask]:
-    """Return those that are enabled, and those that slots still wait for."""
+def _look() -> Iterable[Look]:
+    """Read those that are enabled, and those that slots still wait for; one query."""
     waiting = Slot.objects.filter(schedule=OuterRef("pk"), outcome=SlotOutcome.WAITING)
-    found = PeriodicTask.objects.select_related(*RELATED).annotate(has_waiting=Exists(waiting))
-    return list(found.filter(Q(enabled=True) | Q(has_waiting=True)).order_by("pk"))
+    found = PeriodicTask.objects.annotate(has_waiting=Exists(waiting))
+    live = found.filter(Q(enabled=True) | Q(has_waiting=True)).order_by("pk")
+    return [
+        Look(pk, has_waiting, covered_until, rate, tuple(defining))
+        for pk, has_waiting, covered_until, rate, *defining in live.values_list(
+            *LOOKED_AT, *DEFINING
+        )
+    ]
+
+
+def _first_undecided(look: Look) -> Next:
+    """
+    Return when a schedule is due next: long ago, where somebody must look into it.
+
+    That is where it was saved past Django's signals, or has changed since its ledger is complete:
+    older slots may follow the definition before.
+    """
+    schedule = read_schedule(look.pk)
+    if schedule is None:
+        return Next(look.defining, look.covered_until, None, None)
+    unseen = Next(look.defining, look.covered_until, None, LONG_AGO)
+    if look.covered_until is None or look.catch_up_per_minute is None:
+        return unseen
+    definition, newest = definition_of(schedule), newest_revision(look.pk)
+    if not newest or newest.definition != definition or newest.from_at > look.covered_until:
+        return unseen
+    return _next(look, definition)
+
+
+def _next(look: Look, definition: Definition) -> Next:
+    moment = _first_after(definition, look.covered_until or LONG_AGO)
+    return Next(look.defining, look.covered_until, definition, moment)
 
 
 def _first_after(definition: Definition, moment: datetime) -> datetime | None:
     try:
         return next(slots_after(definition, moment), None)
     except BrokenSchedule:
-        return moment  # Due at once: to be disabled.
+        return LONG_AGO  # Due at once: to be disabled.
 
 
-def _pause(schedule: PeriodicTask) -> float:
-    return min(60.0 / int(schedule.policy.catch_up_per_minute), PATIENCE_SECONDS)
+def _pause(look: Look) -> float:
+    return min(60.0 / (look.catch_up_per_minute or 1), PATIENCE_SECONDS)
 
 
-def _alert(schedule: PeriodicTask, error: Exception) -> None:
-    try:
+def _alert(schedule_id: int, error: Exception) -> None:
+    schedule = read_schedule(schedule_id)
+    log_events.failed(schedule.name if schedule else str(schedule_id), error)
+    if schedule is not None:
         alerts.alert_of_schedule(schedule, f"{type(error).__name__}: {error}")
-    except Error as away:
-        log_events.failed(schedule.name, away)

@@ -1,8 +1,8 @@
 """When the five fields of a crontab are true, in a time zone whose clocks may change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,8 @@ from jobs.schedules.errors import BrokenSchedule
 YEARS_LOOKED_AT = timedelta(days=9 * 366)
 
 ONE_DAY = timedelta(days=1)
+ONE_HOUR = timedelta(hours=1)
+ONE_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,44 @@ class Crontab:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Yield the slots after a moment, in UTC, in order, each once."""
-        last = moment
-        # A day before: a gap at midnight moves a slot to the next day.
-        day = moment.astimezone(self.zone).date() - ONE_DAY
+        last, day = moment, moment.astimezone(self.zone).date()
+        if self._steady_offset(day - ONE_DAY) is None:
+            day -= ONE_DAY  # A gap at midnight moves a slot to the next day.
         end = _years_after(day)
         while day < end:
-            for slot in self._slots_of(day):
+            for slot in self._slots_of(day, last):
                 if slot > last:
                     yield slot
                     last, end = slot, _years_after(day)
             day += ONE_DAY
 
-    def _slots_of(self, day: date) -> list[datetime]:
+    def _slots_of(self, day: date, since: datetime) -> Iterable[datetime]:
+        """Return a day's slots in order; those before `since` may be left out."""
         if not self._matches(day):
             return []
-        times = [(hour, minute) for hour in self._hours for minute in self._minutes]
-        if self.zone is UTC:
-            return [datetime(day.year, day.month, day.day, *time, tzinfo=UTC) for time in times]
+        offset = self._steady_offset(day)
+        if offset is not None:
+            return self._slots_at(day, offset, since)
         resolve = _every_coming if self._follows_real_time else _first_coming
-        local = (datetime(day.year, day.month, day.day, *time) for time in times)  # noqa: DTZ001
+        local = (
+            datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 - local time.
+            for hour in self._hours
+            for minute in self._minutes
+        )
         return sorted({moment for each in local for moment in resolve(each, self.zone)})
+
+    def _slots_at(self, day: date, offset: timedelta, since: datetime) -> Iterator[datetime]:
+        """Yield the slots of a day on which no clock changes: of nearly every day."""
+        for hour in self._hours:
+            begin = datetime(day.year, day.month, day.day, hour, tzinfo=UTC) - offset
+            if begin + ONE_HOUR > since:
+                yield from (begin + minute * ONE_MINUTE for minute in self._minutes)
+
+    def _steady_offset(self, day: date) -> timedelta | None:
+        """Return the day's distance from UTC; None for a day on which it changes."""
+        midnights = (datetime.combine(each, time.min, self.zone) for each in (day, day + ONE_DAY))
+        first, second = (midnight.utcoffset() for midnight in midnights)
+        return first if first == second else None
 
     def _matches(self, day: date) -> bool:
         fields = self._fields

@@ -25,7 +25,8 @@ DELETED: Definition = {"deleted": True, "enabled": False, "one_off": False}
 
 def definition_of(schedule: PeriodicTask) -> Definition:
     """Return all that an operator decides of a schedule and its policy, as JSON values."""
-    policy: SchedulePolicy = schedule.policy
+    # One that was saved past Django's signals has none yet: the defaults hold.
+    policy: SchedulePolicy = getattr(schedule, "policy", None) or SchedulePolicy()
     return {
         **{name: getattr(schedule, name) for name in PLAIN_FIELDS},
         **{name: getattr(policy, name) for name in POLICY_FIELDS},

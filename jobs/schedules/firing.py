@@ -1,5 +1,6 @@
 """Decides the slots of one schedule that are due, in one transaction: run, job and cursor."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -8,18 +9,24 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from jobs.errors import EnqueueRefused, UnknownTaskType
-from jobs.models import ScheduleCursor, Slot
+from jobs.models import ScheduleCursor, ScheduleRevision, Slot
 from jobs.schedules import alerts, log_events
 from jobs.schedules.decide import Line, is_missed
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
-from jobs.schedules.revisions import changed_by, definitions_since, note_change
+from jobs.schedules.revisions import (
+    changed_by,
+    definitions_since,
+    newest_revision,
+    note_change,
+    revise,
+)
 from jobs.schedules.runs import count_waiting, has_live_jobs, note_run
 from jobs.schedules.starting import call_of, start_job
 from jobs.schedules.timing import slots_in_force
 from jobs.schedules.validity import check_schedule
 from jobs.schedules.waiting import release_next
-from jobs.states import SlotOutcome
+from jobs.states import OverlapPolicy, SlotOutcome
 
 #: Slots written in one transaction: those of a long absence come in several.
 SLOTS_AT_ONCE = 1_000
@@ -40,41 +47,59 @@ def fire_due(schedule_id: int, *, now: datetime) -> bool:
         schedule = lock_schedule(schedule_id, wait=False)
         if schedule is None or _waits_for_a_deploy(schedule, now):
             return False
-        note_change(schedule_id)  # What was changed past Django's signals.
+        # What was changed past Django's signals is noticed here.
+        revision = revise(schedule, newest_revision(schedule_id))
         cursor = cursor_of(schedule, now)
-        if fault := _fault_of(schedule):
-            _refuse_due(schedule, cursor, now, fault)
-            return False
-        more = _decide_due(schedule, cursor, now)
-        release_next(schedule, cursor, now)
+        due = _due(cursor, revision, now)
+        slots, more = due[:SLOTS_AT_ONCE], len(due) > SLOTS_AT_ONCE
+        decide = _refuse if (fault := _fault_of(schedule)) else _decide
+        decide(Turn(schedule, cursor, now, slots, more, fault))
+        _move_cursor(cursor, slots[-1] if more else now)
         return more
 
 
-def _decide_due(schedule: PeriodicTask, cursor: ScheduleCursor, now: datetime) -> bool:
-    """Write the slots since the cursor, oldest first; True if some are left for another turn."""
-    due = _due(schedule, cursor, now)
-    slots, more = due[:SLOTS_AT_ONCE], len(due) > SLOTS_AT_ONCE
-    line = Line(
-        policy_of(schedule), now, busy=has_live_jobs(schedule), waiting=count_waiting(schedule)
-    )
-    decided = []
-    for number, at in enumerate(slots):
-        is_newest = not more and number == len(slots) - 1
-        slot = _new_slot(schedule, at, line.decide(at, is_newest=is_newest), now=now)
-        slot.missed = is_missed(line.policy, at, now)
-        decided.append(slot)
-    _write(schedule, decided, now)
-    _move_cursor(cursor, slots[-1] if more else now)
-    _end_if_done(schedule, slots, now)
-    return more
+@dataclass(frozen=True)
+class Turn:
+    """What one transaction decides: the next slots of a locked schedule, oldest first."""
+
+    schedule: PeriodicTask
+    cursor: ScheduleCursor
+    now: datetime
+    slots: list[datetime]
+    more: bool  #: Later ones are due too, and left for another turn.
+    fault: str  #: Why the schedule can't be run; mostly nothing.
 
 
-def _due(schedule: PeriodicTask, cursor: ScheduleCursor, now: datetime) -> list[datetime]:
+def _decide(turn: Turn) -> None:
+    line = _line(turn)
+    decided = [_decided(turn, line, at) for at in turn.slots]
+    _write(turn.schedule, decided, turn.now)
+    if line.waiting:
+        release_next(turn.schedule, turn.cursor, turn.now)
+    _end_if_done(turn)
+
+
+def _line(turn: Turn) -> Line:
+    policy = policy_of(turn.schedule)
+    busy = policy.overlap != OverlapPolicy.ALLOW and has_live_jobs(turn.schedule)
+    return Line(policy, turn.now, busy=busy, waiting=count_waiting(turn.schedule))
+
+
+def _decided(turn: Turn, line: Line, at: datetime) -> Slot:
+    is_newest = not turn.more and at == turn.slots[-1]
+    slot = _new_slot(turn, at, line.decide(at, is_newest=is_newest))
+    slot.missed = is_missed(line.policy, at, turn.now)
+    return slot
+
+
+def _due(cursor: ScheduleCursor, newest: ScheduleRevision, now: datetime) -> list[datetime]:
     """Return the slots since the cursor, and one more than are written at once."""
     # Slots older than the ledger keeps any are not made up.
     since = max(cursor.covered_until, now - timedelta(days=settings.JOBS_SLOTS_KEEP_DAYS))
-    slots = slots_in_force(definitions_since(schedule.pk, since), since, now)
-    return list(islice(slots, SLOTS_AT_ONCE + 1))
+    in_force = [(newest.from_at, newest.definition)]
+    if newest.from_at > since:
+        in_force = definitions_since(newest.schedule_id, since)
+    return list(islice(slots_in_force(in_force, since, now), SLOTS_AT_ONCE + 1))
 
 
 def _write(schedule: PeriodicTask, slots: list[Slot], now: datetime) -> None:
@@ -88,12 +113,14 @@ def _write(schedule: PeriodicTask, slots: list[Slot], now: datetime) -> None:
         note_run(schedule, now, runs=len(started))
 
 
-def _new_slot(
-    schedule: PeriodicTask, at: datetime, outcome: SlotOutcome, *, now: datetime, error: str = ""
-) -> Slot:
-    name = schedule.name
+def _new_slot(turn: Turn, at: datetime, outcome: SlotOutcome, error: str = "") -> Slot:
     return Slot(
-        schedule=schedule, schedule_name=name, at=at, outcome=outcome, decided_at=now, error=error
+        schedule=turn.schedule,
+        schedule_name=turn.schedule.name,
+        at=at,
+        outcome=outcome,
+        decided_at=turn.now,
+        error=error,
     )
 
 
@@ -104,12 +131,11 @@ def _move_cursor(cursor: ScheduleCursor, moment: datetime) -> None:
         cursor.save(update_fields=["covered_until"])
 
 
-def _end_if_done(schedule: PeriodicTask, slots: list[datetime], now: datetime) -> None:
+def _end_if_done(turn: Turn) -> None:
     """Disable a schedule that has no more slots, as django-celery-beat does."""
-    if not schedule.enabled:
-        return
-    expired = schedule.expires is not None and now >= schedule.expires
-    if (schedule.one_off and slots) or expired:
+    schedule = turn.schedule
+    expired = schedule.expires is not None and turn.now >= schedule.expires
+    if schedule.enabled and (expired or (schedule.one_off and turn.slots)):
         disable(schedule, "")
 
 
@@ -142,16 +168,14 @@ def _waits_for_a_deploy(schedule: PeriodicTask, now: datetime) -> bool:
     return False
 
 
-def _refuse_due(schedule: PeriodicTask, cursor: ScheduleCursor, now: datetime, fault: str) -> None:
-    """Write its due slots as failed, disable it with the reason, and alert of it."""
-    due = _due(schedule, cursor, now)
+def _refuse(turn: Turn) -> None:
+    """Write the slots as failed; with the last of them disable the schedule, and alert of it."""
     Slot.objects.bulk_create(
-        _new_slot(schedule, at, SlotOutcome.FAILED, now=now, error=fault) for at in due
+        _new_slot(turn, at, SlotOutcome.FAILED, error=turn.fault) for at in turn.slots
     )
-    _move_cursor(cursor, now)
-    if schedule.enabled:
-        disable(schedule, fault)
-        alerts.alert_of_schedule(schedule, fault)
+    if turn.schedule.enabled and not turn.more:
+        disable(turn.schedule, turn.fault)
+        alerts.alert_of_schedule(turn.schedule, turn.fault)
 
 
 def disable(schedule: PeriodicTask, reason: str) -> None:

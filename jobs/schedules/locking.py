@@ -27,20 +27,29 @@ def lock_schedule(schedule_id: int, *, wait: bool) -> PeriodicTask | None:
     if not locked.filter(pk=schedule_id).values_list("pk", flat=True).first():
         return None
     # Read anew: a statement sees its tables as they were when it began, before it had the lock.
+    return read_schedule(schedule_id)
+
+
+def read_schedule(schedule_id: int) -> PeriodicTask | None:
+    """Return a schedule with its times, its policy and its cursor; None if it is gone."""
     return PeriodicTask.objects.select_related(*RELATED).filter(pk=schedule_id).first()
 
 
 def cursor_of(schedule: PeriodicTask, now: datetime) -> ScheduleCursor:
     """Return how far its ledger is complete; for a new schedule that is now."""
-    cursor, _ = ScheduleCursor.objects.get_or_create(
-        schedule=schedule, defaults={"covered_until": now}
-    )
+    if not hasattr(schedule, "cursor"):
+        schedule.cursor, _ = ScheduleCursor.objects.get_or_create(
+            schedule=schedule, defaults={"covered_until": now}
+        )
+    cursor: ScheduleCursor = schedule.cursor
     return cursor
 
 
 def policy_of(schedule: PeriodicTask) -> SchedulePolicy:
     """Return its policy; one that was saved past Django's signals gets the defaults."""
-    policy, _ = SchedulePolicy.objects.get_or_create(schedule=schedule)
+    if not hasattr(schedule, "policy"):
+        schedule.policy, _ = SchedulePolicy.objects.get_or_create(schedule=schedule)
+    policy: SchedulePolicy = schedule.policy
     return policy
 
 

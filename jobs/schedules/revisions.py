@@ -39,11 +39,17 @@ def note_change(schedule_id: int) -> ScheduleRevision | None:
     schedule = lock_schedule(schedule_id, wait=True)
     if schedule is None:
         return None
+    newest = newest_revision(schedule_id)
+    revision = revise(schedule, newest)
+    return None if revision == newest else revision
+
+
+def revise(schedule: PeriodicTask, newest: ScheduleRevision | None) -> ScheduleRevision:
+    """Return the revision in force; a new one where `newest` isn't. The caller holds the lock."""
     policy_of(schedule)
-    newest = _newest(schedule_id)
     definition = definition_of(schedule)
     if newest and newest.definition == definition:
-        return None
+        return newest
     now = database_now()
     return ScheduleRevision.objects.create(
         schedule=schedule,
@@ -76,7 +82,7 @@ def definitions_since(schedule_id: int, moment: Any) -> list[tuple[Any, Definiti
     return [(each.from_at, each.definition) for each in found]
 
 
-def _newest(schedule_id: int) -> ScheduleRevision | None:
+def newest_revision(schedule_id: int) -> ScheduleRevision | None:
     return ScheduleRevision.objects.filter(schedule_id=schedule_id).order_by("from_at", "id").last()
 
 
