@@ -46,7 +46,10 @@ def note_change(schedule_id: int) -> ScheduleRevision | None:
 
 def revise(schedule: PeriodicTask, newest: ScheduleRevision | None) -> ScheduleRevision:
     """Return the revision in force; a new one where `newest` isn't. The caller holds the lock."""
-    policy_of(schedule)
+    if not hasattr(schedule, "policy"):
+        policy_of(schedule)
+        # Its first save has noted this very change, by a signal.
+        newest = newest_revision(schedule.pk)
     definition = definition_of(schedule)
     if newest and newest.definition == definition:
         return newest
