@@ -47,7 +47,7 @@ class JobTask(Task):  # type: ignore[type-arg]
     time_limit = settings.JOBS_HARD_LIMIT_SECONDS
     job_type: JobType
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> None:
         """Run one delivery; let go of its job when the worker stops or the lease is lost."""
         delivery = self._delivery(args, kwargs)
         self.request.update(delivery=delivery)
@@ -169,7 +169,7 @@ def job_task(
     return declare
 
 
-def _body(task: JobTask, **_: Any) -> None:
+def _body(task: JobTask, /, **_: Any) -> None:
     """Celery's `run` of every type, under its autoretry: a retry finds the work rolled back."""
     delivery: Delivery = task.request.get("delivery")
     delivery.work()
