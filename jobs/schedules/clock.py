@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django_celery_beat.models import PeriodicTask
 
 from jobs.models import Slot
@@ -118,15 +118,18 @@ class Clock:
 
 
 def _look() -> Iterable[Look]:
-    """Read those that are enabled, and those that slots still wait for; one query."""
+    """
+    Read all of them, in one query.
+
+    A disabled one too may have slots that wait, or that were due before; and somebody may have
+    disabled it past Django's signals.
+    """
     waiting = Slot.objects.filter(schedule=OuterRef("pk"), outcome=SlotOutcome.WAITING)
     found = PeriodicTask.objects.annotate(has_waiting=Exists(waiting))
-    live = found.filter(Q(enabled=True) | Q(has_waiting=True)).order_by("pk")
+    rows = found.order_by("pk").values_list(*LOOKED_AT, *DEFINING)
     return [
         Look(pk, has_waiting, covered_until, rate, tuple(defining))
-        for pk, has_waiting, covered_until, rate, *defining in live.values_list(
-            *LOOKED_AT, *DEFINING
-        )
+        for pk, has_waiting, covered_until, rate, *defining in rows
     ]
 
 
@@ -151,6 +154,8 @@ def _first_undecided(look: Look) -> Next:
 
 def _next(look: Look, definition: Definition) -> Next:
     moment = _first_after(definition, look.covered_until or LONG_AGO)
+    if moment is None and definition["enabled"] and not look.has_waiting:
+        moment = LONG_AGO  # It has ended: to be disabled.
     return Next(look.defining, look.covered_until, definition, moment)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django_celery_beat.models import PeriodicTask
+
 from jobs.models import SchedulePolicy
 from jobs.states import MissedPolicy, OverlapPolicy, SlotOutcome
 
@@ -18,11 +20,14 @@ class Line:
     now: datetime
     busy: bool  #: A job of an earlier slot is live.
     waiting: int  #: Slots that wait already.
+    expired: bool = False  #: The schedule has ended, and every job of it would end unrun.
 
     def decide(self, at: datetime, *, is_newest: bool) -> SlotOutcome:
         """Return the outcome of the next slot. `is_newest`: none after it is due yet."""
         if is_paused(self.policy, at):
             return SlotOutcome.SKIPPED_BY_PAUSE
+        if self.expired:
+            return SlotOutcome.SKIPPED_BY_POLICY
         if is_missed(self.policy, at, self.now):
             outcome = self._of_missed(at, is_newest=is_newest)
         else:
@@ -56,6 +61,11 @@ class Line:
     @property
     def _is_full(self) -> bool:
         return self.waiting >= self.policy.waiting_max
+
+
+def is_expired(schedule: PeriodicTask, now: datetime) -> bool:
+    """Tell whether a job that the schedule starts now could only expire, as its schedule has."""
+    return schedule.expires is not None and now >= schedule.expires
 
 
 def is_missed(policy: SchedulePolicy, at: datetime, now: datetime) -> bool:

@@ -11,7 +11,8 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from jobs.errors import EnqueueRefused, UnknownTaskType
 from jobs.models import ScheduleCursor, ScheduleRevision, Slot
 from jobs.schedules import alerts, log_events
-from jobs.schedules.decide import Line, is_missed
+from jobs.schedules.decide import Line, is_expired, is_missed
+from jobs.schedules.definitions import definition_of
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
 from jobs.schedules.revisions import (
@@ -23,7 +24,7 @@ from jobs.schedules.revisions import (
 )
 from jobs.schedules.runs import count_waiting, has_live_jobs, note_run
 from jobs.schedules.starting import call_of, start_job
-from jobs.schedules.timing import slots_in_force
+from jobs.schedules.timing import slots_after, slots_in_force
 from jobs.schedules.validity import check_schedule
 from jobs.schedules.waiting import release_next
 from jobs.states import OverlapPolicy, SlotOutcome
@@ -45,11 +46,13 @@ def fire_due(schedule_id: int, *, now: datetime) -> bool:
     """
     with transaction.atomic():
         schedule = lock_schedule(schedule_id, wait=False)
-        if schedule is None or _waits_for_a_deploy(schedule, now):
+        if schedule is None:
             return False
         # What was changed past Django's signals is noticed here.
         revision = revise(schedule, newest_revision(schedule_id))
         cursor = cursor_of(schedule, now)
+        if _waits_for_a_deploy(schedule, revision, now):
+            return False
         due = _due(cursor, revision, now)
         slots, more = due[:SLOTS_AT_ONCE], len(due) > SLOTS_AT_ONCE
         decide = _refuse if (fault := _fault_of(schedule)) else _decide
@@ -82,7 +85,9 @@ def _decide(turn: Turn) -> None:
 def _line(turn: Turn) -> Line:
     policy = policy_of(turn.schedule)
     busy = policy.overlap != OverlapPolicy.ALLOW and has_live_jobs(turn.schedule)
-    return Line(policy, turn.now, busy=busy, waiting=count_waiting(turn.schedule))
+    waiting = count_waiting(turn.schedule)
+    expired = is_expired(turn.schedule, turn.now)
+    return Line(policy, turn.now, busy=busy, waiting=waiting, expired=expired)
 
 
 def _decided(turn: Turn, line: Line, at: datetime) -> Slot:
@@ -134,9 +139,16 @@ def _move_cursor(cursor: ScheduleCursor, moment: datetime) -> None:
 def _end_if_done(turn: Turn) -> None:
     """Disable a schedule that has no more slots, as django-celery-beat does."""
     schedule = turn.schedule
-    expired = schedule.expires is not None and turn.now >= schedule.expires
-    if schedule.enabled and (expired or (schedule.one_off and turn.slots)):
+    if not schedule.enabled or turn.more:
+        return
+    came = schedule.one_off and turn.slots
+    # One whose slots still wait stays enabled until the last of them has had its turn.
+    if came or not (_comes_again(schedule, turn.now) or count_waiting(schedule)):
         disable(schedule, "")
+
+
+def _comes_again(schedule: PeriodicTask, now: datetime) -> bool:
+    return next(slots_after(definition_of(schedule), now), None) is not None
 
 
 # --- Broken rows --------------------------------------------------------------------------------
@@ -151,18 +163,17 @@ def _fault_of(schedule: PeriodicTask) -> str:
     return ""
 
 
-def _waits_for_a_deploy(schedule: PeriodicTask, now: datetime) -> bool:
+def _waits_for_a_deploy(schedule: PeriodicTask, revision: ScheduleRevision, now: datetime) -> bool:
     """
     Tell whether its task may be known soon: the release that brings it may be on its way.
 
-    Its slots are left for JOBS_UNKNOWN_TYPE_SECONDS: a beat that knows the task decides them.
+    Its slots are left for JOBS_UNKNOWN_TYPE_SECONDS after its last change: a beat that knows the
+    task decides them.
     """
     try:
         call_of(schedule)
     except UnknownTaskType:
-        wait = timedelta(seconds=settings.JOBS_UNKNOWN_TYPE_SECONDS)
-        revisions = definitions_since(schedule.pk, now)
-        return not revisions or now - revisions[-1][0] < wait
+        return now - revision.from_at < timedelta(seconds=settings.JOBS_UNKNOWN_TYPE_SECONDS)
     except BrokenSchedule:
         return False
     return False

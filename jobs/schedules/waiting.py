@@ -6,12 +6,14 @@ from django_celery_beat.models import PeriodicTask
 
 from jobs.models import ScheduleCursor, Slot
 from jobs.schedules import log_events
+from jobs.schedules.decide import is_expired
 from jobs.schedules.locking import policy_of
 from jobs.schedules.runs import has_live_jobs, note_run, waiting_slots
 from jobs.schedules.starting import start_job
 from jobs.states import OverlapPolicy, SlotOutcome
 
 DISABLED_MEANWHILE = "The schedule was disabled while the slot waited."
+EXPIRED_MEANWHILE = "The schedule expired while the slot waited."
 
 
 def release_next(schedule: PeriodicTask, cursor: ScheduleCursor, now: datetime) -> None:
@@ -24,7 +26,9 @@ def release_next(schedule: PeriodicTask, cursor: ScheduleCursor, now: datetime) 
     if slot is None:
         return
     if not (schedule.enabled or schedule.one_off):
-        _let_go(schedule)
+        _let_go(schedule, DISABLED_MEANWHILE)
+    elif is_expired(schedule, now):
+        _let_go(schedule, EXPIRED_MEANWHILE)
     elif _may_start(schedule, cursor, slot, now):
         _start(schedule, cursor, slot, now)
 
@@ -59,6 +63,6 @@ def _start(schedule: PeriodicTask, cursor: ScheduleCursor, slot: Slot, now: date
     log_events.decided(schedule, [slot])
 
 
-def _let_go(schedule: PeriodicTask) -> None:
+def _let_go(schedule: PeriodicTask, why: str) -> None:
     """Nobody wants those that wait any more. The schedule's lock is held: none starts meanwhile."""
-    waiting_slots(schedule).update(outcome=SlotOutcome.SKIPPED_BY_POLICY, error=DISABLED_MEANWHILE)
+    waiting_slots(schedule).update(outcome=SlotOutcome.SKIPPED_BY_POLICY, error=why)
