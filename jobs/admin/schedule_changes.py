@@ -24,13 +24,18 @@ def changes(schedule: PeriodicTask) -> str:
 
 
 def changes_of(revision: ScheduleRevision) -> str:
-    """Return what a revision changed, a line for each field; of the first only what was set."""
+    """Return what a revision changed, a line for each field; of the first, what it was set to."""
     rows = (
-        (name, _value(before), _value(after))
+        (name, "" if is_first(revision) else f"{_value(before)} → ", _value(after))
         for name, (before, after) in revision.changes.items()
-        if before or after
     )
-    return format_html_join("", '<div class="pl-4">{}: {} → {}</div>', rows) or "-"
+    return format_html_join("", '<div class="pl-4">{}: {}{}</div>', rows) or "-"
+
+
+def is_first(revision: ScheduleRevision) -> bool:
+    """Tell whether it is the one with which its schedule began."""
+    before, _ = revision.changes.get("name", ("", ""))
+    return before is None
 
 
 def _value(value: Any) -> str:

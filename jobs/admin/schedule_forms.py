@@ -11,6 +11,7 @@ from jobs import registry
 from jobs.admin.schedule_policies import with_policy
 from jobs.errors import EnqueueRefused, PayloadRefused, UnknownTaskType
 from jobs.schedules.errors import BrokenSchedule
+from jobs.schedules.signals import SOLAR_REFUSED
 from jobs.schedules.validity import check_schedule
 
 #: By which field a fault is mended whose text begins with another word.
@@ -18,6 +19,9 @@ MENDED_AT = {"time": "crontab", "payload": "kwargs"}
 
 #: Celery's own: parts of canvases, which nobody calls by the clock.
 CELERYS_OWN = "celery."
+
+#: How many lines of a text are shown.
+ROWS = {"description": 2, "kwargs": 5, "args": 2, "headers": 3}
 
 EITHER_EXPIRY = "Either a moment or a number of seconds; both are set."
 
@@ -33,6 +37,10 @@ class ScheduleForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "task" in self.fields:  # It is absent from a page that may only be read.
             self.fields["task"].widget.choices = task_choices(self.instance.task)
+        if "solar" in self.fields:
+            self.fields["solar"].help_text = SOLAR_REFUSED
+        for name in self.fields.keys() & ROWS.keys():
+            self.fields[name].widget.attrs["rows"] = ROWS[name]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

@@ -29,7 +29,20 @@ def next_slot(schedule: PeriodicTask) -> str:
     if slot is None:
         return "-"
     left = span(max(slot - timezone.now(), timedelta(0)))
-    return format_html('<span title="{}">in {}</span>', words.local_time(schedule, slot), left)
+    return _with_time(f"in {left}", schedule, slot)
+
+
+def last_run(schedule: PeriodicTask) -> str:
+    if schedule.last_run_at is None:
+        return "-"
+    ago = span(max(timezone.now() - schedule.last_run_at, timedelta(0)))
+    return _with_time(f"{ago} ago", schedule, schedule.last_run_at)
+
+
+def _with_time(text: str, schedule: PeriodicTask, moment: datetime) -> str:
+    """Return a text with the moment that it is about on hover."""
+    cell = '<span class="whitespace-nowrap" title="{}">{}</span>'
+    return format_html(cell, words.local_time(schedule, moment), text)
 
 
 def _next(schedule: PeriodicTask, count: int) -> list[datetime]:

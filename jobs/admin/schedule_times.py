@@ -22,6 +22,7 @@ from jobs.schedules.validity import check_times
 
 class UsersInline(LedgerInline):
     model = beat.PeriodicTask
+    hide_title = True
     verbose_name_plural = "schedules that use it: all of them change with it"
     fields = readonly_fields = ("page", "task", "enabled")
 

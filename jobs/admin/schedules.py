@@ -12,7 +12,7 @@ from unfold.decorators import action
 
 from jobs.admin import schedule_state
 from jobs.admin import schedule_texts as texts
-from jobs.admin.base import ActingAdmin, age
+from jobs.admin.base import ActingAdmin
 from jobs.admin.changes_by_name import ChangesByName
 from jobs.admin.schedule_changes import changes
 from jobs.admin.schedule_forms import PauseForm, ScheduleForm
@@ -39,13 +39,12 @@ class ScheduleAdmin(ChangesByName, ActingAdmin):
     )  # fmt: skip
     actions_detail = ("run_now", "pause", "resume", "enable", "disable")
     readonly_fields = (
-        "state", "next_five", "last_twenty", "record", "last_run_at", "total_run_count", "changed",
+        "state", "next_five", "last_twenty", "record", "last_run", "runs", "changed",
     )  # fmt: skip
     how_it_goes = (
         "How it goes",
-        {"fields": ("state", "next_five", "last_twenty", "record", "last_run_at",
-                    "total_run_count")},
-    )  # fmt: skip
+        {"fields": ("state", "next_five", "last_twenty", "record", "last_run", "runs")},
+    )
     who_changed_it = ("Who changed it", {"classes": ("collapse",), "fields": ("changed",)})
     definition = (
         (None, {"fields": ("name", "task", "enabled", "description")}),
@@ -214,7 +213,7 @@ class ScheduleAdmin(ChangesByName, ActingAdmin):
 
     @admin.display(description="Last run", ordering="last_run_at")
     def last_run(self, schedule: PeriodicTask) -> str:
-        return age(schedule.last_run_at) if schedule.last_run_at else "-"
+        return texts.last_run(schedule)
 
     @admin.display(description="State")
     def state(self, schedule: PeriodicTask) -> str:
@@ -231,6 +230,10 @@ class ScheduleAdmin(ChangesByName, ActingAdmin):
     @admin.display(description="Success")
     def record(self, schedule: PeriodicTask) -> str:
         return texts.record_in_words(queries.record_of(slots_of(schedule)))
+
+    @admin.display(description="Runs")
+    def runs(self, schedule: PeriodicTask) -> int:
+        return int(schedule.total_run_count)
 
     @admin.display(description="Changes")
     def changed(self, schedule: PeriodicTask) -> str:

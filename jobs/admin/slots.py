@@ -10,7 +10,7 @@ from unfold.decorators import display
 
 from jobs.admin.base import LedgerAdmin, link
 from jobs.admin.jobs import STATE_COLOURS
-from jobs.admin.schedule_changes import changes_of
+from jobs.admin.schedule_changes import changes_of, is_first
 from jobs.admin.schedule_texts import span
 from jobs.models import ScheduleRevision, Slot
 from jobs.states import SlotOutcome
@@ -21,6 +21,10 @@ OUTCOME_COLOURS = {
     SlotOutcome.CAUGHT_UP: "info",
     SlotOutcome.WAITING: "info",
     SlotOutcome.FAILED: "danger",
+    # Grey; only with a colour does unfold show the label in place of the value.
+    SlotOutcome.SKIPPED_BY_OVERLAP: "",
+    SlotOutcome.SKIPPED_BY_PAUSE: "",
+    SlotOutcome.SKIPPED_BY_POLICY: "",
 }
 ERROR_SHOWN_CHARACTERS = 80
 
@@ -45,16 +49,20 @@ class ScheduleFilter(admin.SimpleListFilter):
 
 @admin.register(Slot)
 class SlotAdmin(LedgerAdmin):
-    list_display = ("at", "schedule_name", "badge", "lateness", "job_state", "asked_by",
+    list_display = ("moment", "schedule_name", "badge", "lateness", "job_state", "asked_by",
                     "short_error")  # fmt: skip
     list_filter = ("outcome", ScheduleFilter)
     ordering = ("-at",)
-    fields = ("schedule_link", "at", "badge", "lateness", "job_link", "job_state", "asked_by",
+    fields = ("schedule_link", "moment", "badge", "lateness", "job_link", "job_state", "asked_by",
               "decided_at", "error")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Slot]:
         # The job may be deleted: joined, it is None then, and not an error.
         return super().get_queryset(request).select_related("job")
+
+    @admin.display(description="At (UTC)", ordering="at")
+    def moment(self, slot: Slot) -> str:
+        return f"{slot.at:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Outcome", ordering="outcome", label=OUTCOME_COLOURS)
     def badge(self, slot: Slot) -> tuple[str, str]:
@@ -89,10 +97,14 @@ class SlotAdmin(LedgerAdmin):
 
 @admin.register(ScheduleRevision)
 class ScheduleRevisionAdmin(LedgerAdmin):
-    list_display = ("from_at", "schedule_name", "by", "changed")
+    list_display = ("from_at", "schedule_name", "by", "in_short")
     list_filter = (ScheduleFilter,)
     search_fields = ("schedule_name", "by")
     fields = ("from_at", "schedule_name", "by", "changed")
+
+    @admin.display(description="Changes")
+    def in_short(self, revision: ScheduleRevision) -> str:
+        return "created" if is_first(revision) else changes_of(revision)
 
     @admin.display(description="Changes")
     def changed(self, revision: ScheduleRevision) -> str:

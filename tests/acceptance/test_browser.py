@@ -2,15 +2,22 @@
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.core.management import call_command
 from django.db import transaction
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 from playwright.sync_api import Page, sync_playwright
 
 from exports import operations
 from exports.models import Export
+from jobs import enqueue
+from jobs.models import Job, Slot
+from jobs.schedules.operations import pause_schedule
 from project.services import NotInstalled
 from project.services.programs import browser_program
 from tests.harness import exporting, ledger
@@ -26,6 +33,11 @@ QUIET = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 IMAGES = CHECKOUT / "docs" / "images"
+
+#: What the pictures' slots came to, by the signs of the admin.
+OUTCOMES = {"O": "overlap", "P": "pause", "M": "policy", "✗": "failed"}
+STATES = {"✓": "succeeded", "✗": "failed"}
+PASTS = {"daily_cleanup": "✓✓✓✓MM✓✓✓✓✗✓✓✓✓✓", "health_check": "✓✓✓✓OO✓✓✓✓✓✓✓PPP✓✓✓✓"}
 
 #: `make screenshots` sets it.
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
@@ -91,6 +103,27 @@ def dead(system: System, web: Web) -> None:
     client = web.client(system.people.globex.token)
     exporting.wait_for_export(client, broken, status="failed")
     wait_for_dead_letter(system)
+
+
+@pytest.fixture
+def schedules(system: System, web: Web) -> None:
+    """The product's own schedules, and a beat that looks at them."""
+    system.run("sync_schedules")
+    system.beat()
+    query = "SELECT COUNT(*) > 0 FROM jobs_process WHERE kind = 'beat'"
+    system.wait_for(lambda: system.value(query), seconds=30, what="beat has ticked")
+
+
+@pytest.fixture
+def past_slots(system: System, schedules: None) -> None:
+    """Leave slots that ended in many ways, and a schedule that is paused."""
+    with system.orm():
+        for schedule in PeriodicTask.objects.all():
+            leave_slots(schedule, PASTS.get(schedule.name, "✓" * 20))
+        until = timezone.now() + timedelta(days=2)
+        paused = PeriodicTask.objects.get(name="daily_cleanup")
+        pause_schedule(schedule_id=paused.pk, until=until, by=ADMIN)
+        call_command("trigger_schedule", "health_check")
 
 
 def sign_in(page: Page, web: Web) -> None:
@@ -179,6 +212,36 @@ class TestAnOperatorOfTheDead:
         assert system.value("SELECT COUNT(*) FROM jobs_job WHERE replay_of_id IS NOT NULL") == 1
 
 
+class TestAnOperatorOfSchedules:
+    def test_runs_one_now_and_sees_its_job_succeed(self, system, web, schedules, page):
+        # Given the list of schedules, which says that beat is there
+        sign_in(page, web)
+        page.goto(f"{web.url}/admin/django_celery_beat/periodictask/")
+        page.get_by_text("Beat: last tick").wait_for()
+
+        # When the operator opens one, presses "Run now" and agrees
+        page.get_by_role("link", name="aggregate_metrics").first.click()
+        page.get_by_role("link", name="Run now").click()
+        page.get_by_role("button", name="Run this schedule now").click()
+        page.get_by_text("runs now as job").first.wait_for()
+
+        # Then its job succeeds, and the strip of the last slots shows it
+        cell = page.locator("a[aria-label*='job succeeded']")
+        for _ in range(100):
+            if cell.count():
+                break
+            page.wait_for_timeout(200)
+            page.reload()
+        assert cell.inner_text() == "✓"
+        assert f"by {ADMIN}" in str(cell.get_attribute("title"))
+        [slot] = system.rows("SELECT * FROM jobs_slot WHERE asked_by != ''")
+        assert ledger.outcomes(system, slot["job_id"]) == ["succeeded"]
+
+        # And the cell leads to that job
+        cell.click()
+        page.wait_for_url(f"**/admin/jobs/job/{slot['job_id']}/change/")
+
+
 class TestPictures:
     __test__ = bool(SCREENSHOTS)  # Not collected otherwise: it shows nothing, it takes pictures.
 
@@ -199,6 +262,11 @@ class TestPictures:
         page.goto(f"{web.url}/admin/jobs/deadletter/")
         take_picture(page, "dead-letters")
 
+    def test_show_schedules(self, system, web, past_slots, page):
+        sign_in(page, web)
+        page.goto(f"{web.url}/admin/django_celery_beat/periodictask/")
+        take_picture(page, "schedules")
+
 
 def request_unknown_dataset(system: System) -> str:
     """Leave an export of a dataset that a later release no longer has."""
@@ -213,6 +281,20 @@ def request_unknown_dataset(system: System) -> str:
 def wait_for_dead_letter(system: System, count: int = 1) -> None:
     query = "SELECT COUNT(*) >= %s FROM jobs_deadletter"
     system.wait_for(lambda: system.value(query, count), seconds=60, what="it was stored")
+
+
+def leave_slots(schedule: PeriodicTask, past: str) -> None:
+    """Leave a slot for each sign of `past`, oldest first, an hour apart, with its job."""
+    for age, sign in enumerate(reversed(past), start=1):
+        at = timezone.now() - timedelta(hours=age)
+        values = {"schedule_name": schedule.name, "at": at, "decided_at": at}
+        with transaction.atomic():  # So that no relay sees the jobs while they are due.
+            slot = Slot(schedule=schedule, outcome=OUTCOMES.get(sign, "ran"), **values)
+            if sign in STATES:
+                slot.job = enqueue(schedule.task, {}, slot_id=slot.pk)
+                times = {"started_at": at, "settled_at": at + timedelta(seconds=age % 3 + 1)}
+                Job.objects.filter(pk=slot.job.pk).update(state=STATES[sign], **times)
+            slot.save(force_insert=True)
 
 
 def take_picture(page: Page, name: str) -> None:
