@@ -10,6 +10,7 @@ from django_celery_beat.models import PeriodicTask
 from jobs import queries as job_queries
 from jobs.admin.schedule_policies import with_policy
 from jobs.schedules import queries, words
+from jobs.schedules.decide import is_paused
 from jobs.schedules.queries import Record
 
 #: Units of a time span, the largest first.
@@ -18,8 +19,10 @@ UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 def next_slots(schedule: PeriodicTask) -> str:
     """Return when it runs in words, and its next five slots."""
-    rows = [(words.local_time(schedule, each),) for each in _next(schedule, 5)]
-    slots = format_html_join("", "<div>{}</div>", rows) or "No slot is to come."
+    rows = [
+        (words.local_time(schedule, each), _skipped(schedule, each)) for each in _next(schedule, 5)
+    ]
+    slots = format_html_join("", "<div>{}{}</div>", rows) or "No slot is to come."
     return format_html("<div>{}</div>{}", words.in_words(schedule), slots)
 
 
@@ -29,7 +32,11 @@ def next_slot(schedule: PeriodicTask) -> str:
     if slot is None:
         return "-"
     left = span(max(slot - timezone.now(), timedelta(0)))
-    return _with_time(f"in {left}", schedule, slot)
+    return _with_time(f"in {left}{_skipped(schedule, slot)}", schedule, slot)
+
+
+def _skipped(schedule: PeriodicTask, slot: datetime) -> str:
+    return ", skipped" if is_paused(with_policy(schedule).policy, slot) else ""
 
 
 def last_run(schedule: PeriodicTask) -> str:

@@ -105,7 +105,9 @@ class TestPage:
     def test_shows_when_a_pause_ends(self, admin, nightly):
         until = timezone.now() + timedelta(days=3)
         operations.pause_schedule(schedule_id=nightly.pk, until=until, by="ann")
-        assert f"until {until:%a %Y-%m-%d %H:%M}" in text_of(admin.get(page_of(nightly)))
+        text = text_of(admin.get(page_of(nightly)))
+        assert f"until {until:%a %Y-%m-%d %H:%M}" in text
+        assert text.count("UTC, skipped") == 3
 
     @pytest.mark.parametrize("outcome", SlotOutcome.values)
     def test_shows_every_outcome(self, admin, nightly, outcome):
