@@ -5,29 +5,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_invitations'),
-        ('workspace', '0001_initial'),
+        ("accounts", "0002_invitations"),
+        ("workspace", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='project',
-            name='archived_at',
-            field=models.DateTimeField(blank=True, help_text='Untouched for long; nothing of it is deleted.', null=True),
+            model_name="project",
+            name="archived_at",
+            field=models.DateTimeField(
+                blank=True, help_text="Untouched for long; nothing of it is deleted.", null=True
+            ),
         ),
         migrations.AlterField(
-            model_name='item',
-            name='project',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='workspace.project'),
+            model_name="item",
+            name="project",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="items",
+                to="workspace.project",
+            ),
         ),
         migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['project', 'updated_at'], name='workspace_items_by_last_touch'),
+            model_name="item",
+            index=models.Index(
+                fields=["project", "updated_at"], name="workspace_items_by_last_touch"
+            ),
         ),
         migrations.AddIndex(
-            model_name='project',
-            index=models.Index(condition=models.Q(('archived_at', None)), fields=['updated_at'], name='workspace_live_by_last_touch'),
+            model_name="project",
+            index=models.Index(
+                condition=models.Q(("archived_at", None)),
+                fields=["updated_at"],
+                name="workspace_live_by_last_touch",
+            ),
         ),
     ]
