@@ -26,8 +26,9 @@ from exports.streams import stream
 from jobs import job_task
 from jobs.errors import GiveUp
 from jobs.models import Job
+from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
-from jobs.upkeep.parts import Nothing, register_cleanup
+from jobs.upkeep.parts import register_cleanup
 
 log = structlog.get_logger("exports")
 

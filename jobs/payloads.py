@@ -12,6 +12,10 @@ from pydantic_core import PydanticSerializationError
 from jobs.errors import EnqueueRefused, PayloadRefused, PayloadTooLarge
 
 
+class Nothing(BaseModel):
+    """The payload of a job type that needs none."""
+
+
 def as_json(payload: BaseModel) -> dict[str, Any]:
     """
     Return the payload as plain JSON values, small enough for the broker.

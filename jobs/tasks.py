@@ -18,12 +18,13 @@ from jobs.engine.patience import patiently
 from jobs.health import tasks as health_tasks
 from jobs.metrics import tasks as metrics_tasks
 from jobs.models import AlertDelivery, Job
+from jobs.payloads import Nothing
 from jobs.schedules import tasks as schedules_tasks
 from jobs.schedules.moments import moment_of
 from jobs.states import DeliveryState
 from jobs.task import job_task
 from jobs.upkeep import tasks as upkeep_tasks
-from jobs.upkeep.parts import Nothing, register_cleanup
+from jobs.upkeep.parts import register_cleanup
 
 # Loaded with this module.
 __all__ = ["health_tasks", "metrics_tasks", "schedules_tasks", "upkeep_tasks"]

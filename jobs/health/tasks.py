@@ -1,20 +1,16 @@
 """The job that looks at the health of the installation."""
 
 from django.utils import timezone
-from pydantic import BaseModel
 
 from jobs.doctor import examine
 from jobs.health import changes, history
 from jobs.models import Job
+from jobs.payloads import Nothing
 from jobs.task import job_task
 
 #: A check that hangs is cut here, in seconds, and is a failure; the others are still made.
 SOFT_LIMIT_SECONDS = 120
 HARD_LIMIT_SECONDS = 150
-
-
-class Nothing(BaseModel):
-    """No payload."""
 
 
 @job_task(

@@ -2,9 +2,10 @@
 
 from jobs.metrics import aggregate, retention
 from jobs.models import Job
+from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
 from jobs.task import job_task
-from jobs.upkeep.parts import Nothing, register_cleanup
+from jobs.upkeep.parts import register_cleanup
 
 
 @job_task(name="metrics.aggregate_metrics", atomic=False)

@@ -1,12 +1,6 @@
 """The parts of the nightly clean-up: job types that the apps register, each its own job."""
 
-from pydantic import BaseModel
-
 _parts: dict[str, None] = {}
-
-
-class Nothing(BaseModel):
-    """The payload of a part: none."""
 
 
 def register_cleanup(task_type: str) -> None:

@@ -5,10 +5,11 @@ No part is fenced: what an attempt too many deletes was to be deleted.
 """
 
 from jobs.models import Job
+from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
 from jobs.task import job_task
 from jobs.upkeep import health_checks, requests, results, settled_jobs, slots, start
-from jobs.upkeep.parts import Nothing, register_cleanup
+from jobs.upkeep.parts import register_cleanup
 
 
 @job_task(name="upkeep.start_cleanup")

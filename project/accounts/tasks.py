@@ -2,8 +2,9 @@
 
 from jobs import job_task
 from jobs.models import Job
+from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
-from jobs.upkeep.parts import Nothing, register_cleanup
+from jobs.upkeep.parts import register_cleanup
 from project.accounts import retention
 
 
