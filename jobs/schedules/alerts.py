@@ -1,5 +1,6 @@
 """Alerts of schedules that can't run, and of their jobs that failed for good."""
 
+from django.core.exceptions import ValidationError
 from django_celery_beat.models import PeriodicTask
 
 from jobs.alerts.operations import LANE, raise_alert
@@ -21,7 +22,7 @@ def alert_of_schedule(schedule: PeriodicTask, error: str, *, task: str | None = 
         message=f"The schedule {schedule.name} failed: {failed}: {error}",
         data={
             "type": "cron_failure",
-            "cron": cron_of(definition_of(schedule)),
+            "cron": _cron(schedule),
             "task": failed,
             "error": error,
             "schedule": schedule.name,
@@ -42,6 +43,13 @@ def tell_of_failed_job(job: Job) -> None:
     schedule = PeriodicTask.objects.filter(pk=slot.schedule_id).first()
     if schedule is not None and job.queue != LANE:
         alert_of_schedule(schedule, job.error, task=job.type)
+
+
+def _cron(schedule: PeriodicTask) -> str:
+    try:
+        return cron_of(definition_of(schedule))
+    except ValidationError as unreadable:  # A time zone that this machine doesn't know.
+        return "; ".join(unreadable.messages)
 
 
 def _fingerprint(schedule: PeriodicTask, task: str) -> str:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, TextField
+from django.db.models.functions import Cast
 from django_celery_beat.models import PeriodicTask
 
 from jobs.models import Slot
@@ -37,7 +38,7 @@ DEFINING = (
     *PLAIN_FIELDS, "start_time", "expires", "policy__paused_until",
     *(f"policy__{name}" for name in POLICY_FIELDS),
     "crontab__minute", "crontab__hour", "crontab__day_of_month", "crontab__month_of_year",
-    "crontab__day_of_week", "crontab__timezone", "interval__every", "interval__period",
+    "crontab__day_of_week", "zone", "interval__every", "interval__period",
     "clocked__clocked_time", "solar_id",
 )  # fmt: skip
 
@@ -125,7 +126,9 @@ def _look() -> Iterable[Look]:
     disabled it past Django's signals.
     """
     waiting = Slot.objects.filter(schedule=OuterRef("pk"), outcome=SlotOutcome.WAITING)
-    found = PeriodicTask.objects.annotate(has_waiting=Exists(waiting))
+    # As text: one zone that this machine doesn't know would fail the look at all of them.
+    zone = Cast("crontab__timezone", TextField())
+    found = PeriodicTask.objects.annotate(has_waiting=Exists(waiting), zone=zone)
     rows = found.order_by("pk").values_list(*LOOKED_AT, *DEFINING)
     return [
         Look(pk, has_waiting, covered_until, rate, tuple(defining))
@@ -171,7 +174,13 @@ def _pause(look: Look) -> float:
 
 
 def _alert(schedule_id: int, error: Exception) -> None:
-    schedule = read_schedule(schedule_id)
+    # Without its times: they may be what can't be read.
+    schedule = PeriodicTask.objects.filter(pk=schedule_id).first()
     log_events.failed(schedule.name if schedule else str(schedule_id), error)
-    if schedule is not None:
-        alerts.alert_of_schedule(schedule, f"{type(error).__name__}: {error}")
+    try:
+        if schedule is not None:
+            alerts.alert_of_schedule(schedule, f"{type(error).__name__}: {error}")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as another:  # Whatever it is: the other schedules have their slots.
+        log_events.failed(schedule.name if schedule else str(schedule_id), another)
