@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from jobs import enqueue
 from jobs.models import Job
+from jobs.payloads import Nothing
 from jobs.states import JobState
 from jobs.testing import run_enqueued_jobs
 from jobs.upkeep import parts, results
@@ -53,7 +54,7 @@ def part_jobs():
 def start(at=MIDNIGHT):
     """Start the clean-up of a slot, and let none of its parts run."""
     job = enqueue(start_cleanup, {}, slot_id=make_slot(at).pk)
-    start_cleanup.job_type.function(job, parts.Nothing())
+    start_cleanup.job_type.function(job, Nothing())
     Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED)
     return job
 
@@ -99,7 +100,7 @@ class TestStartCleanup:
 
     def test_is_safe_when_it_comes_twice(self):
         job = start()
-        start_cleanup.job_type.function(job, parts.Nothing())
+        start_cleanup.job_type.function(job, Nothing())
 
         assert part_jobs().count() == len(PARTS)
 

@@ -11,7 +11,6 @@ from jobs.dead_letters.matching import Matching
 from jobs.models import Alert, AuditEntry, BulkReplay, DeadLetter, Incident, Job
 from tests.drills import ACME, GLOBEX
 from tests.letters import make_letter, make_unreadable
-from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,12 +20,6 @@ LIST = reverse("admin:jobs_deadletter_changelist")
 
 def page_of(row, action="change"):
     return reverse(f"admin:jobs_{row._meta.model_name}_{action}", args=[row.pk])
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(make_user("root@offload.example", is_staff=True, is_superuser=True))
-    return client
 
 
 def text_of(answer) -> str:

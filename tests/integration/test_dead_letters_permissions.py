@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -11,7 +10,7 @@ from jobs.dead_letters import bulk
 from jobs.dead_letters.matching import Matching
 from jobs.models import BulkReplay, DeadLetter, Job
 from tests.letters import make_letter
-from tests.people import make_user
+from tests.people import OPERATOR, WHO, browser_of, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +28,6 @@ ACTIONS = {
     "stop": ("replay_matching_deadletter", {}),
 }
 OTHERS = {permission for permission, _ in ACTIONS.values()}
-WHO = ["anonymous", "user", "staff without", "staff with", "superuser"]
 
 
 @pytest.fixture
@@ -43,22 +41,7 @@ def running(letter):
 
 
 def person(who: str, permission: str) -> Client:
-    """Return the browser of somebody; "staff without" has every permission but this one."""
-    client = Client()
-    if who == "anonymous":
-        return client
-    user = make_user(
-        f"{who.replace(' ', '-')}@offload.example",
-        is_staff=who.startswith("staff") or who == "superuser",
-        is_superuser=who == "superuser",
-    )
-    if who.startswith("staff"):
-        given = {"view_deadletter", "view_bulkreplay", permission}
-        if who == "staff without":
-            given = (given | OTHERS) - {permission}
-        user.user_permissions.add(*Permission.objects.filter(codename__in=given))
-    client.force_login(user)
-    return client
+    return browser_of(who, permission, others=OTHERS, seen=("view_deadletter", "view_bulkreplay"))
 
 
 def request(client: Client, action: str, method: str, letter, running):
@@ -116,7 +99,7 @@ class TestAnAction:
 class TestForgery:
     def test_is_refused(self, letter):
         client = Client(enforce_csrf_checks=True)
-        user = make_user("root@offload.example", is_staff=True, is_superuser=True)
+        user = make_user(OPERATOR, is_staff=True, is_superuser=True)
         client.force_login(user)
         address = reverse("admin:jobs_deadletter_replay", args=[letter.pk])
         assert client.post(address).status_code == 403

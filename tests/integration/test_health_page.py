@@ -47,7 +47,7 @@ class TestThePage:
     def test_is_there_before_the_first_look_and_only_to_be_read(self, admin):
         assert admin.get(self.LIST).status_code == 200
         look(FAILED)
-        row = HealthCheck.objects.first()
+        row = HealthCheck.objects.earliest("pk")
         page = reverse("admin:jobs_healthcheck_change", args=[row.pk])
         assert admin.get(page).status_code == 200
         assert admin.post(page, {"status": "ok"}).status_code == 403

@@ -11,20 +11,12 @@ from jobs.models import Job, Process, ScheduleCursor, ScheduleRevision, Slot
 from jobs.schedules import operations
 from jobs.states import SlotOutcome
 from tests.drills import run_freely
-from tests.people import make_user
 from tests.schedule_pages import LIST, page_of, text_of
 from tests.schedules import make_schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WHO = "root@offload.example"
 HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(make_user(WHO, is_staff=True, is_superuser=True))
-    return client
 
 
 @pytest.fixture

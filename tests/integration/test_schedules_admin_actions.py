@@ -14,19 +14,11 @@ from django_celery_beat.models import (
 
 from jobs.models import Job, SchedulePolicy, ScheduleRevision, Slot
 from jobs.schedules.decide import is_paused
-from tests.people import make_user
+from tests.people import OPERATOR
 from tests.schedule_pages import LIST, page_of, said, text_of
 from tests.schedules import make_schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-WHO = "root@offload.example"
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(make_user(WHO, is_staff=True, is_superuser=True))
-    return client
 
 
 @pytest.fixture
@@ -47,7 +39,7 @@ class TestActions:
         answer = admin.post(page_of(nightly, "run_now"), follow=True)
 
         job, slot = Job.objects.get(), Slot.objects.get()
-        assert (slot.asked_by, slot.job_id) == (WHO, job.pk)
+        assert (slot.asked_by, slot.job_id) == (OPERATOR, job.pk)
         options = job.message_options or {}
         assert (options["priority"], options["headers"]["x"]) == (7, "y")
         assert job.expires_at is not None
@@ -80,7 +72,7 @@ class TestActions:
 
         policy.refresh_from_db()
         assert not is_paused(policy, timezone.now())
-        assert {each.by for each in ScheduleRevision.objects.order_by("-id")[:2]} == {WHO}
+        assert {each.by for each in ScheduleRevision.objects.order_by("-id")[:2]} == {OPERATOR}
 
     def test_refuse_a_pause_that_has_passed(self, admin, nightly):
         answer = admin.post(page_of(nightly, "pause"), {"until": "2020-01-01T10:00"}, follow=True)
@@ -133,8 +125,8 @@ class TestTimes:
         assert answer.status_code == 302
         added = ScheduleRevision.objects.exclude(pk__in=before)
         assert {(each.schedule_name, each.by) for each in added} == {
-            ("nightly", WHO),
-            ("weekly", WHO),
+            ("nightly", OPERATOR),
+            ("weekly", OPERATOR),
         }
         assert all(each.changes["crontab"] == ["0 3 * * *", "30 4 * * *"] for each in added)
 

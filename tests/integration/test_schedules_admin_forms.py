@@ -10,19 +10,11 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask, SolarSched
 
 from jobs.models import ScheduleCursor, SchedulePolicy, ScheduleRevision, Slot
 from jobs.schedules import operations
-from tests.people import make_user
+from tests.people import OPERATOR
 from tests.schedule_pages import ADD, LIST, errors_of, form_of, page_of, policy_form, text_of
 from tests.schedules import make_crontab, make_schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-WHO = "root@offload.example"
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(make_user(WHO, is_staff=True, is_superuser=True))
-    return client
 
 
 @pytest.fixture
@@ -40,12 +32,12 @@ class TestAdding:
         assert (schedule.name, schedule.policy.missed) == ("nightly", "run_all")
         assert SchedulePolicy.objects.get().waiting_max == 7
         newest = ScheduleRevision.objects.order_by("-id")[0]
-        assert (newest.by, newest.definition["missed"]) == (WHO, "run_all")
+        assert (newest.by, newest.definition["missed"]) == (OPERATOR, "run_all")
 
     def test_gives_the_default_policy_to_one_that_names_none(self, admin):
         assert admin.post(ADD, form_of(crontab=make_crontab("0 3 * * *").pk)).status_code == 302
         assert SchedulePolicy.objects.get().missed == "run_once"
-        assert [each.by for each in ScheduleRevision.objects.all()] == [WHO]
+        assert [each.by for each in ScheduleRevision.objects.all()] == [OPERATOR]
 
     def test_offers_job_types_before_plain_tasks(self, admin):
         text = text_of(admin.get(ADD))
@@ -111,7 +103,7 @@ class TestEditing:
     def test_writes_down_who_changed_what(self, admin, nightly):
         admin.post(page_of(nightly), form_of(nightly, kwargs='{"label": "other"}'))
         newest = ScheduleRevision.objects.order_by("-id")[0]
-        assert newest.by == WHO
+        assert newest.by == OPERATOR
         assert newest.changes == {"kwargs": ["{}", '{"label": "other"}']}
         text = text_of(admin.get(page_of(nightly)))
         assert "kwargs: {} → {&quot;label&quot;: &quot;other&quot;}" in text
@@ -183,4 +175,4 @@ class TestEditing:
         assert "nightly (deleted)" in text_of(admin.get(page_of(slot)))
         assert "nightly (deleted)" in text_of(admin.get(reverse("admin:jobs_slot_changelist")))
         newest = ScheduleRevision.objects.order_by("-id")[0]
-        assert (newest.by, newest.changes) == (WHO, {"deleted": [False, True]})
+        assert (newest.by, newest.changes) == (OPERATOR, {"deleted": [False, True]})

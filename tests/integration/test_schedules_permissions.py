@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
@@ -12,7 +11,7 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from jobs.models import Job, SchedulePolicy, ScheduleRevision, Slot
 from jobs.schedules import operations
 from tests.drills import run_atomic
-from tests.people import make_user
+from tests.people import OPERATOR, WHO, browser_of, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,7 +32,6 @@ ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "delete": ("delete_periodictask", {"post": "yes"}),
 }
 OTHERS = {permission for permission, _ in ACTIONS.values()}
-WHO = ["anonymous", "user", "staff without", "staff with", "superuser"]
 LIST = reverse("admin:django_celery_beat_periodictask_changelist")
 
 
@@ -54,22 +52,7 @@ def schedule(request):
 
 
 def person(who: str, permission: str) -> Client:
-    """Return the browser of somebody; "staff without" has every permission but this one."""
-    client = Client()
-    if who == "anonymous":
-        return client
-    user = make_user(
-        f"{who.replace(' ', '-')}@offload.example",
-        is_staff=who.startswith("staff") or who == "superuser",
-        is_superuser=who == "superuser",
-    )
-    if who.startswith("staff"):
-        given = {"view_periodictask", permission}
-        if who == "staff without":
-            given = (given | OTHERS) - {permission}
-        user.user_permissions.add(*Permission.objects.filter(codename__in=given))
-    client.force_login(user)
-    return client
+    return browser_of(who, permission, others=OTHERS, seen=("view_periodictask",))
 
 
 def request(client: Client, action: str, method: str, schedule: PeriodicTask):
@@ -156,7 +139,7 @@ class TestWhoMayOnlyLook:
 class TestForgery:
     def test_is_refused(self, schedule):
         client = Client(enforce_csrf_checks=True)
-        user = make_user("root@offload.example", is_staff=True, is_superuser=True)
+        user = make_user(OPERATOR, is_staff=True, is_superuser=True)
         client.force_login(user)
         name = "admin:django_celery_beat_periodictask_run_now"
         assert client.post(reverse(name, args=[schedule.pk])).status_code == 403
