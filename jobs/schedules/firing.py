@@ -6,7 +6,7 @@ from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
-from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from django_celery_beat.models import PeriodicTask
 
 from jobs.errors import EnqueueRefused, UnknownTaskType
 from jobs.models import ScheduleCursor, ScheduleRevision, Slot
@@ -193,7 +193,6 @@ def disable(schedule: PeriodicTask, reason: str) -> None:
     """Disable a schedule, and write down why. The caller holds its lock."""
     PeriodicTask.objects.filter(pk=schedule.pk).update(enabled=False)
     ScheduleCursor.objects.filter(pk=schedule.pk).update(disabled_reason=reason)
-    PeriodicTasks.update_changed()
     with changed_by("beat"):
         note_change(schedule.pk)
     log_events.disabled(schedule, reason)

@@ -1,4 +1,9 @@
-"""The one order in which rows of a schedule are locked: the schedule, then its cursor."""
+"""
+The one order in which rows of a schedule are locked: the schedule, then its cursor.
+
+Before either, `save` locks the one row of django-celery-beat's `PeriodicTasks`. So whoever holds a
+schedule's lock never writes that row, and nothing here reads it: beat looks at the schedules.
+"""
 
 from datetime import datetime
 

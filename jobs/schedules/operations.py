@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from django_celery_beat.models import PeriodicTask
 
 from jobs.models import ScheduleCursor, SchedulePolicy, Slot
 from jobs.schedules import log_events, queries
@@ -97,7 +97,6 @@ def switch_schedule(*, schedule_id: int, enabled: bool, by: str) -> None:
         ScheduleCursor.objects.filter(pk=schedule_id).update(disabled_reason="")
     # By `update`, past `save`: that would forget when it last ran.
     PeriodicTask.objects.filter(pk=schedule_id).update(enabled=enabled)
-    PeriodicTasks.update_changed()
     with changed_by(by):
         note_change(schedule_id)
 

@@ -6,16 +6,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask, PeriodicTasks
 from kombu.utils.json import dumps
 
 from jobs import registry
-from jobs.models import SchedulePolicy, ScheduleSeed
+from jobs.models import ScheduleSeed
 from jobs.schedules.cron_table import CronJob
 from jobs.schedules.crontab import Crontab, zone_named
 from jobs.schedules.definitions import normal_crontab
 from jobs.schedules.errors import BrokenSchedule
-from jobs.schedules.locking import policy_of
+from jobs.schedules.locking import lock_schedule, policy_of
 from jobs.schedules.revisions import changed_by
 from jobs.schedules.timing import EPOCH
 from jobs.states import MissedPolicy, OverlapPolicy
@@ -64,7 +64,7 @@ def _sync(row: CronJob, *, reset: bool) -> Result:
         [ScheduleSeed(name=row.name, definition={})], ignore_conflicts=True
     )
     seed = ScheduleSeed.objects.select_for_update().get(name=row.name)
-    schedule = PeriodicTask.objects.filter(name=row.name).first()
+    schedule = _locked(row.name)
     if schedule is None:
         if seed.definition and not reset:
             return Result(row.name, Synced.DELETED)
@@ -72,6 +72,14 @@ def _sync(row: CronJob, *, reset: bool) -> Result:
         _remember(seed, wanted)
         return Result(row.name, Synced.CREATED)
     return _merge(seed, schedule, wanted, reset=reset)
+
+
+def _locked(name: str) -> PeriodicTask | None:
+    """Lock a schedule, so that an edit made meanwhile comes before what is read here, or after."""
+    # As `save` does, which follows: see `locking`.
+    list(PeriodicTasks.objects.select_for_update().values_list("ident"))
+    found = PeriodicTask.objects.filter(name=name).values_list("pk", flat=True).first()
+    return lock_schedule(found, wait=True) if found else None
 
 
 def _merge(
@@ -140,8 +148,10 @@ def _write(schedule: PeriodicTask, values: dict[str, Any]) -> None:
     for name in ("task", "kwargs", "description", "enabled"):
         setattr(schedule, name, values[name])
     schedule.save()
-    policy = {name: values[name] for name in ("missed", "overlap")}
-    SchedulePolicy.objects.update_or_create(schedule=schedule, defaults=policy)
+    policy = policy_of(schedule)
+    if (policy.missed, policy.overlap) != (values["missed"], values["overlap"]):
+        policy.missed, policy.overlap = values["missed"], values["overlap"]
+        policy.save(update_fields=["missed", "overlap"])
 
 
 def _crontab(expression: str, timezone: str) -> CrontabSchedule:
