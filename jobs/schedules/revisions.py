@@ -65,13 +65,21 @@ def revise(schedule: PeriodicTask, newest: ScheduleRevision | None) -> ScheduleR
 
 
 def note_deletion(schedule: PeriodicTask) -> None:
-    """Write down that a schedule is gone: it has no slots from now on."""
+    """
+    Write down that a schedule is about to go: it has no slots from now on.
+
+    Those that no beat has decided are nobody's any more: how far the ledger is complete is kept.
+    """
+    locked = lock_schedule(schedule.pk, wait=True)
+    if locked is None:
+        return  # Somebody else was faster.
+    now = database_now()
     ScheduleRevision.objects.create(
         schedule=schedule,
         schedule_name=schedule.name,
-        from_at=database_now(),
+        from_at=now,
         by=_changed_by.get()[:200],
-        definition=DELETED,
+        definition={**DELETED, "covered_until": cursor_of(locked, now).covered_until.isoformat()},
         changes={"deleted": [False, True]},
     )
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.db.models.signals import post_save, pre_delete, pre_save
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -28,7 +28,8 @@ def connect() -> None:
     pre_save.connect(refuse_solar, sender=PeriodicTask, dispatch_uid="jobs.refuse_solar")
     post_save.connect(schedule_saved, sender=PeriodicTask, dispatch_uid="jobs.schedule_saved")
     post_save.connect(policy_saved, sender=SchedulePolicy, dispatch_uid="jobs.policy_saved")
-    post_delete.connect(schedule_gone, sender=PeriodicTask, dispatch_uid="jobs.schedule_gone")
+    # Before: its cursor goes with it.
+    pre_delete.connect(schedule_gone, sender=PeriodicTask, dispatch_uid="jobs.schedule_gone")
     for model in TIMES:
         post_save.connect(times_saved, sender=model, dispatch_uid=f"jobs.{model.__name__}_saved")
 

@@ -8,7 +8,7 @@ from django.db.models import Count
 from django_celery_beat.models import PeriodicTask
 
 from jobs.models import Job, ScheduleCursor, SchedulePolicy, ScheduleRevision, Slot
-from jobs.schedules.revisions import definitions_since
+from jobs.schedules.revisions import definitions_since, newest_revision
 from jobs.schedules.timing import slots_in_force
 
 
@@ -70,6 +70,9 @@ def _started_twice(schedule_id: int) -> set[datetime]:
 
 def _still_decided_after(schedule_id: int, until: datetime) -> datetime:
     """Return up to when every slot should have been decided: beat has a slot's grace for it."""
+    newest = newest_revision(schedule_id)
+    if newest and "covered_until" in newest.definition:
+        return datetime.fromisoformat(newest.definition["covered_until"])  # It is deleted.
     policy = SchedulePolicy.objects.filter(schedule_id=schedule_id).first()
     grace = timedelta(seconds=policy.grace_seconds if policy else 0)
     cursor = ScheduleCursor.objects.filter(schedule_id=schedule_id).first()
