@@ -9,7 +9,13 @@ from tests.harness.variables import CHECKOUT
 
 
 @pytest.mark.parametrize(
-    "module", ["test_cleanup_on_sqlite", "test_ledger_on_sqlite", "test_metrics_on_sqlite"]
+    "module",
+    [
+        "test_cleanup_on_sqlite",
+        "test_ledger_on_sqlite",
+        "test_metrics_on_sqlite",
+        "test_schedules_on_sqlite",
+    ],
 )
 class TestOnSqlite:
     def test_passes_in_a_run_of_its_own(self, module):
