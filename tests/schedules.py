@@ -115,8 +115,8 @@ def ledger(schedule: PeriodicTask, form: str = "%H:%M") -> list[str]:
     return [f"{slot.at:{form}} {slot.outcome}" for slot in slots]
 
 
-def jobs_of(schedule: PeriodicTask) -> list[Job]:
-    """Return the jobs of its slots in the order in which they were started."""
+def jobs_of(schedule: PeriodicTask) -> list[Any]:
+    """Return the jobs of its slots, in the order in which they were started, with these."""
     return list(Job.objects.filter(slot__schedule=schedule).select_related("slot").order_by("id"))
 
 

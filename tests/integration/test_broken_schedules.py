@@ -9,7 +9,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from jobs import enqueue
 from jobs.errors import GiveUp
 from jobs.models import Alert, Job, SchedulePolicy, Slot
-from jobs.schedules import clock, firing
+from jobs.schedules import alerts, clock, firing
 from jobs.schedules.operations import switch_schedule
 from jobs.states import AlertKind
 from jobs.testing import run_enqueued_jobs
@@ -343,7 +343,7 @@ class TestAFaultOfOurs:
             raise RuntimeError("no alert")
 
         monkeypatch.setattr(clock, "fire_due", fail)
-        monkeypatch.setattr(clock.alerts, "alert_of_schedule", fail_too)
+        monkeypatch.setattr(alerts, "alert_of_schedule", fail_too)
         beat.pass_time(hours=1)
         beat.tick()
         assert ledger(other) == ["13:00 ran"]

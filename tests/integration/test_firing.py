@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -15,6 +16,7 @@ from jobs.schedules.clock import AGAIN_SECONDS, Clock
 from jobs.schedules.firing import SLOTS_AT_ONCE, fire_due
 from jobs.schedules.moments import moment_of
 from jobs.schedules.operations import pause_schedule, resume_schedule, switch_schedule
+from jobs.schedules.starting import start_job
 from jobs.states import JobState
 from jobs.testing import run_enqueued_jobs
 from tests.deliveries import at_once
@@ -149,7 +151,7 @@ class TestTwoBeats:
             firing, "lock_schedule", lambda pk, wait: PeriodicTask.objects.get(pk=pk)
         )
         monkeypatch.setattr(firing, "note_change", lambda pk: None)
-        barrier, start = threading.Barrier(2), firing.start_job
+        barrier, start = threading.Barrier(2), start_job
 
         def start_together(*args, **kwargs):
             barrier.wait(30)
@@ -601,7 +603,7 @@ class TestAPause:
 class TestAOneOff:
     @pytest.mark.parametrize("kind", ["clocked", "crontab", "interval"])
     def test_runs_once_and_is_disabled(self, beat, kind):
-        times = {
+        times: dict[str, dict[str, Any]] = {
             "clocked": {"clocked": START + timedelta(hours=1)},
             "crontab": {"cron": "0 * * * *", "one_off": True},
             "interval": {"every": (1, "hours"), "one_off": True},

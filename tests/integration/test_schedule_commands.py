@@ -427,7 +427,10 @@ class TestVerify:
 
     def test_calls_a_replay_no_second_job_nor_what_its_job_enqueued(self, schedule):
         first = jobs_of(schedule)[0]
-        replay = {"replay_of_id": first.pk, "message_options": first.message_options}
+        replay: dict[str, Any] = {
+            "replay_of_id": first.pk,
+            "message_options": first.message_options,
+        }
         make_job(run_atomic, slot_id=first.slot_id, **replay)
         make_job(run_atomic, slot_id=first.slot_id)
         assert rows("verify_slots")[0]["doubles"] == 0

@@ -80,8 +80,8 @@ def next_of(pattern, moment, count=1, zone=UTC):
     return [each.astimezone(zone) for each in islice(Crontab(pattern, zone).after(moment), count)]
 
 
-def utc(*parts):
-    return datetime(*parts, tzinfo=UTC)
+def utc(year, month, day, hour=0, minute=0, second=0):
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 class TestTheTableOfClockChanges:
