@@ -9,190 +9,469 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('django_celery_beat', '0019_alter_periodictasks_options'),
-        ('jobs', '0003_dead_letters'),
+        ("django_celery_beat", "0019_alter_periodictasks_options"),
+        ("jobs", "0003_dead_letters"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='MetricsState',
+            name="MetricsState",
             fields=[
-                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('watermark', models.DateTimeField(help_text='Read up to this `recorded_at`.', null=True)),
-                ('closed_before', models.DateField(help_text='Events of earlier days may be deleted: their counts stand.', null=True)),
+                (
+                    "id",
+                    models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False),
+                ),
+                (
+                    "watermark",
+                    models.DateTimeField(help_text="Read up to this `recorded_at`.", null=True),
+                ),
+                (
+                    "closed_before",
+                    models.DateField(
+                        help_text="Events of earlier days may be deleted: their counts stand.",
+                        null=True,
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='ScheduleCursor',
+            name="ScheduleCursor",
             fields=[
-                ('schedule', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='cursor', serialize=False, to='django_celery_beat.periodictask')),
-                ('covered_until', models.DateTimeField(help_text='Every slot up to here has a row.')),
-                ('released_at', models.DateTimeField(help_text='When a waiting slot last ran.', null=True)),
-                ('disabled_reason', models.TextField(blank=True, help_text='Why the scheduler disabled it.')),
+                (
+                    "schedule",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="cursor",
+                        serialize=False,
+                        to="django_celery_beat.periodictask",
+                    ),
+                ),
+                (
+                    "covered_until",
+                    models.DateTimeField(help_text="Every slot up to here has a row."),
+                ),
+                (
+                    "released_at",
+                    models.DateTimeField(help_text="When a waiting slot last ran.", null=True),
+                ),
+                (
+                    "disabled_reason",
+                    models.TextField(blank=True, help_text="Why the scheduler disabled it."),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='SchedulePolicy',
+            name="SchedulePolicy",
             fields=[
-                ('schedule', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='policy', serialize=False, to='django_celery_beat.periodictask')),
-                ('missed', models.CharField(choices=[('skip', 'Skip them'), ('run_once', 'Run once for all of them'), ('run_all', 'Run all of them, in order')], default='run_once', help_text='What becomes of slots that passed while no beat ran.', max_length=10, verbose_name='missed slots')),
-                ('grace_seconds', models.PositiveIntegerField(default=60, help_text='A slot counts as missed when it is later than this many seconds.')),
-                ('catch_up_seconds', models.PositiveIntegerField(default=86400, help_text='Missed slots older than this many seconds are never caught up.')),
-                ('catch_up_per_minute', models.PositiveIntegerField(default=60, help_text='How many missed slots are run in a minute, at most.', validators=[django.core.validators.MinValueValidator(1)])),
-                ('overlap', models.CharField(choices=[('allow', 'Run beside it'), ('skip', 'Skip the slot'), ('wait', 'Wait for it')], default='allow', help_text='What becomes of a slot while jobs of an earlier one still run.', max_length=10)),
-                ('waiting_max', models.PositiveIntegerField(default=100, help_text='How many slots may wait, for either reason; more are skipped.')),
-                ('paused_from', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('paused_until', models.DateTimeField(blank=True, help_text='Slots before this moment are skipped; empty: not paused.', null=True)),
+                (
+                    "schedule",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="policy",
+                        serialize=False,
+                        to="django_celery_beat.periodictask",
+                    ),
+                ),
+                (
+                    "missed",
+                    models.CharField(
+                        choices=[
+                            ("skip", "Skip them"),
+                            ("run_once", "Run once for all of them"),
+                            ("run_all", "Run all of them, in order"),
+                        ],
+                        default="run_once",
+                        help_text="What becomes of slots that passed while no beat ran.",
+                        max_length=10,
+                        verbose_name="missed slots",
+                    ),
+                ),
+                (
+                    "grace_seconds",
+                    models.PositiveIntegerField(
+                        default=60,
+                        help_text="A slot counts as missed when it is later than this many seconds.",
+                    ),
+                ),
+                (
+                    "catch_up_seconds",
+                    models.PositiveIntegerField(
+                        default=86400,
+                        help_text="Missed slots older than this many seconds are never caught up.",
+                    ),
+                ),
+                (
+                    "catch_up_per_minute",
+                    models.PositiveIntegerField(
+                        default=60,
+                        help_text="How many missed slots are run in a minute, at most.",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                (
+                    "overlap",
+                    models.CharField(
+                        choices=[
+                            ("allow", "Run beside it"),
+                            ("skip", "Skip the slot"),
+                            ("wait", "Wait for it"),
+                        ],
+                        default="allow",
+                        help_text="What becomes of a slot while jobs of an earlier one still run.",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "waiting_max",
+                    models.PositiveIntegerField(
+                        default=100,
+                        help_text="How many slots may wait, for either reason; more are skipped.",
+                    ),
+                ),
+                ("paused_from", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "paused_until",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Slots before this moment are skipped; empty: not paused.",
+                        null=True,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'policy',
-                'verbose_name_plural': 'policies',
-                'permissions': [('trigger_schedule', 'Can run schedules now'), ('pause_schedule', 'Can pause and resume schedules')],
-                'default_permissions': ('view', 'change'),
+                "verbose_name": "policy",
+                "verbose_name_plural": "policies",
+                "permissions": [
+                    ("trigger_schedule", "Can run schedules now"),
+                    ("pause_schedule", "Can pause and resume schedules"),
+                ],
+                "default_permissions": ("view", "change"),
             },
         ),
         migrations.CreateModel(
-            name='ScheduleSeed',
+            name="ScheduleSeed",
             fields=[
-                ('name', models.CharField(max_length=200, primary_key=True, serialize=False)),
-                ('definition', models.JSONField()),
+                ("name", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ("definition", models.JSONField()),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.AddField(
-            model_name='job',
-            name='message_options',
+            model_name="job",
+            name="message_options",
             field=models.JSONField(null=True),
         ),
         migrations.AlterField(
-            model_name='alert',
-            name='kind',
-            field=models.CharField(choices=[('dead_letter', 'Dead letter'), ('dead_letter_age', 'Dead letter left open'), ('relay_lag', 'Relay lag'), ('cron_failure', 'Failed schedule'), ('beat_silent', 'Silent beat'), ('health', 'Health')], max_length=20),
+            model_name="alert",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("dead_letter", "Dead letter"),
+                    ("dead_letter_age", "Dead letter left open"),
+                    ("relay_lag", "Relay lag"),
+                    ("cron_failure", "Failed schedule"),
+                    ("beat_silent", "Silent beat"),
+                    ("health", "Health"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.AlterField(
-            model_name='incident',
-            name='kind',
-            field=models.CharField(choices=[('dead_letter', 'Dead letter'), ('dead_letter_age', 'Dead letter left open'), ('relay_lag', 'Relay lag'), ('cron_failure', 'Failed schedule'), ('beat_silent', 'Silent beat'), ('health', 'Health')], max_length=20),
+            model_name="incident",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("dead_letter", "Dead letter"),
+                    ("dead_letter_age", "Dead letter left open"),
+                    ("relay_lag", "Relay lag"),
+                    ("cron_failure", "Failed schedule"),
+                    ("beat_silent", "Silent beat"),
+                    ("health", "Health"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.CreateModel(
-            name='DailyMetric',
+            name="DailyMetric",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant_id', models.UUIDField()),
-                ('name', models.CharField(max_length=100)),
-                ('day', models.DateField()),
-                ('count', models.PositiveBigIntegerField()),
-                ('counted_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("tenant_id", models.UUIDField()),
+                ("name", models.CharField(max_length=100)),
+                ("day", models.DateField()),
+                ("count", models.PositiveBigIntegerField()),
+                (
+                    "counted_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
             options={
-                'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['-day', 'name'], name='jobs_metrics_by_day')],
-                'constraints': [models.UniqueConstraint(fields=('tenant_id', 'name', 'day'), name='jobs_one_metric_per_tenant_name_and_day')],
+                "default_permissions": ("view",),
+                "indexes": [models.Index(fields=["-day", "name"], name="jobs_metrics_by_day")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant_id", "name", "day"),
+                        name="jobs_one_metric_per_tenant_name_and_day",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant_id', models.UUIDField(default=uuid.UUID('00000000-0000-0000-0000-000000000000'))),
-                ('name', models.CharField(help_text='<noun>.<past tense>: export.completed', max_length=100)),
-                ('occurred_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "tenant_id",
+                    models.UUIDField(default=uuid.UUID("00000000-0000-0000-0000-000000000000")),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="<noun>.<past tense>: export.completed", max_length=100
+                    ),
+                ),
+                (
+                    "occurred_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "recorded_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
             ],
             options={
-                'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['recorded_at'], name='jobs_events_by_recording'), models.Index(fields=['tenant_id', 'name', 'occurred_at'], name='jobs_events_by_day'), models.Index(fields=['occurred_at'], name='jobs_events_by_age')],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["recorded_at"], name="jobs_events_by_recording"),
+                    models.Index(
+                        fields=["tenant_id", "name", "occurred_at"], name="jobs_events_by_day"
+                    ),
+                    models.Index(fields=["occurred_at"], name="jobs_events_by_age"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HealthCheck',
+            name="HealthCheck",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(help_text='When the whole look began: the same for all its checks.')),
-                ('name', models.CharField(max_length=60)),
-                ('status', models.CharField(max_length=10)),
-                ('found', models.TextField(blank=True)),
-                ('latency_ms', models.FloatField(help_text='How long the check took, in milliseconds.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        help_text="When the whole look began: the same for all its checks."
+                    ),
+                ),
+                ("name", models.CharField(max_length=60)),
+                ("status", models.CharField(max_length=10)),
+                ("found", models.TextField(blank=True)),
+                (
+                    "latency_ms",
+                    models.FloatField(help_text="How long the check took, in milliseconds."),
+                ),
             ],
             options={
-                'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['name', '-at'], name='jobs_health_by_check'), models.Index(fields=['at'], name='jobs_health_by_age')],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["name", "-at"], name="jobs_health_by_check"),
+                    models.Index(fields=["at"], name="jobs_health_by_age"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ScheduleRevision',
+            name="ScheduleRevision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('schedule_name', models.CharField(max_length=200)),
-                ('from_at', models.DateTimeField(help_text='Slots after this moment follow it.')),
-                ('by', models.CharField(help_text="A person's address, or what changed it.", max_length=200)),
-                ('definition', models.JSONField()),
-                ('changes', models.JSONField(default=dict, help_text='`{"field": [before, after]}`')),
-                ('schedule', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='revisions', to='django_celery_beat.periodictask')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("schedule_name", models.CharField(max_length=200)),
+                ("from_at", models.DateTimeField(help_text="Slots after this moment follow it.")),
+                (
+                    "by",
+                    models.CharField(
+                        help_text="A person's address, or what changed it.", max_length=200
+                    ),
+                ),
+                ("definition", models.JSONField()),
+                (
+                    "changes",
+                    models.JSONField(default=dict, help_text='`{"field": [before, after]}`'),
+                ),
+                (
+                    "schedule",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="revisions",
+                        to="django_celery_beat.periodictask",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': ('view',),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='Slot',
+            name="Slot",
             fields=[
-                ('id', models.UUIDField(default=jobs.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('schedule_name', models.CharField(max_length=200)),
-                ('at', models.DateTimeField(help_text='Its nominal time; of a run by hand, the pretended one.')),
-                ('outcome', models.CharField(choices=[('waiting', 'Waiting'), ('ran', 'Ran'), ('late', 'Late'), ('caught_up', 'Caught up'), ('overlap', 'Skipped: overlap'), ('pause', 'Skipped: paused'), ('policy', 'Skipped: missed'), ('failed', 'Failed')], max_length=10)),
-                ('missed', models.BooleanField(default=False, help_text='It was over its grace when found.')),
-                ('asked_by', models.CharField(blank=True, help_text='Who ran it by hand.', max_length=200)),
-                ('decided_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When its outcome was written.')),
-                ('error', models.TextField(blank=True)),
-                ('job', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='jobs.job')),
-                ('schedule', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='slots', to='django_celery_beat.periodictask')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=jobs.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("schedule_name", models.CharField(max_length=200)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        help_text="Its nominal time; of a run by hand, the pretended one."
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("ran", "Ran"),
+                            ("late", "Late"),
+                            ("caught_up", "Caught up"),
+                            ("overlap", "Skipped: overlap"),
+                            ("pause", "Skipped: paused"),
+                            ("policy", "Skipped: missed"),
+                            ("failed", "Failed"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "missed",
+                    models.BooleanField(
+                        default=False, help_text="It was over its grace when found."
+                    ),
+                ),
+                (
+                    "asked_by",
+                    models.CharField(blank=True, help_text="Who ran it by hand.", max_length=200),
+                ),
+                (
+                    "decided_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        help_text="When its outcome was written.",
+                    ),
+                ),
+                ("error", models.TextField(blank=True)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="jobs.job",
+                    ),
+                ),
+                (
+                    "schedule",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="slots",
+                        to="django_celery_beat.periodictask",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': ('view',),
+                "default_permissions": ("view",),
             },
         ),
         migrations.AddField(
-            model_name='job',
-            name='slot',
-            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='jobs', to='jobs.slot'),
+            model_name="job",
+            name="slot",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="jobs",
+                to="jobs.slot",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('slot__isnull', False)), fields=['slot'], name='jobs_by_slot'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("slot__isnull", False)), fields=["slot"], name="jobs_by_slot"
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('slot__isnull', False), ('state__in', ('waiting', 'retrying', 'queued', 'running'))), fields=['slot'], name='jobs_live_by_slot'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(
+                    ("slot__isnull", False),
+                    ("state__in", ("waiting", "retrying", "queued", "running")),
+                ),
+                fields=["slot"],
+                name="jobs_live_by_slot",
+            ),
         ),
         migrations.AddIndex(
-            model_name='schedulerevision',
-            index=models.Index(fields=['schedule', 'from_at', 'id'], name='jobs_revisions_by_schedule'),
+            model_name="schedulerevision",
+            index=models.Index(
+                fields=["schedule", "from_at", "id"], name="jobs_revisions_by_schedule"
+            ),
         ),
         migrations.AddIndex(
-            model_name='slot',
-            index=models.Index(fields=['schedule', '-at'], name='jobs_slots_by_schedule'),
+            model_name="slot",
+            index=models.Index(fields=["schedule", "-at"], name="jobs_slots_by_schedule"),
         ),
         migrations.AddIndex(
-            model_name='slot',
-            index=models.Index(condition=models.Q(('outcome', 'waiting')), fields=['schedule', 'at'], name='jobs_waiting_slots'),
+            model_name="slot",
+            index=models.Index(
+                condition=models.Q(("outcome", "waiting")),
+                fields=["schedule", "at"],
+                name="jobs_waiting_slots",
+            ),
         ),
         migrations.AddIndex(
-            model_name='slot',
-            index=models.Index(fields=['at'], name='jobs_slots_by_age'),
+            model_name="slot",
+            index=models.Index(fields=["at"], name="jobs_slots_by_age"),
         ),
         migrations.AddConstraint(
-            model_name='slot',
-            constraint=models.UniqueConstraint(condition=models.Q(('asked_by', '')), fields=('schedule', 'at'), name='jobs_one_run_per_schedule_and_slot'),
+            model_name="slot",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("asked_by", "")),
+                fields=("schedule", "at"),
+                name="jobs_one_run_per_schedule_and_slot",
+            ),
         ),
     ]

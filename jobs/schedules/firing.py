@@ -32,6 +32,9 @@ from jobs.states import OverlapPolicy, SlotOutcome
 #: Slots written in one transaction: those of a long absence come in several.
 SLOTS_AT_ONCE = 1_000
 
+#: Why a schedule of one moment is disabled that has never run.
+TOO_LATE = "clocked: its time had passed before it was saved; run it now, or choose another time."
+
 STARTS = (SlotOutcome.RAN, SlotOutcome.LATE)
 
 
@@ -144,7 +147,8 @@ def _end_if_done(turn: Turn) -> None:
     came = schedule.one_off and turn.slots
     # One whose slots still wait stays enabled until the last of them has had its turn.
     if came or not (_comes_again(schedule, turn.now) or count_waiting(schedule)):
-        disable(schedule, "")
+        never = schedule.clocked is not None and not came
+        disable(schedule, TOO_LATE if never else "")
 
 
 def _comes_again(schedule: PeriodicTask, now: datetime) -> bool:

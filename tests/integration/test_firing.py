@@ -615,6 +615,13 @@ class TestAOneOff:
         assert ScheduleCursor.objects.get().disabled_reason == ""
         assert (cron_alerts(), proved(beat.now)) == ([], True)
 
+    def test_whose_time_had_passed_before_it_was_saved_says_so(self, beat):
+        schedule = make_schedule(clocked=START - timedelta(hours=1))
+        beat.run(minutes=1)
+        assert ledger(schedule) == []
+        assert not anew(schedule).enabled
+        assert "had passed" in ScheduleCursor.objects.get().disabled_reason
+
     def test_is_caught_up_though_it_is_disabled_by_then(self, beat):
         schedule = make_schedule(clocked=START + timedelta(hours=1))
         beat.tick()
