@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import Error, close_old_connections, connection
@@ -26,15 +27,11 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """
     Writes what is due into the database and publishes nothing: the relay does.
 
-    Any number of beats may run. What the stock scheduler does else is left out: its tick waits for
-    the broker, its start adds a row of its own and overwrites edits by CELERY_BEAT_SCHEDULE.
+    Any number of beats may run. Three methods are ours: the stock tick waits for the broker, and
+    the stock setup adds a row of its own and overwrites edits by CELERY_BEAT_SCHEDULE.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._name = f"beat@{socket.gethostname()}:{os.getpid()}"
-        self._next_sign = 0.0
-        self._clock = Clock()
-        super().__init__(*args, **kwargs)
+    _next_sign = 0.0
 
     def setup_schedule(self) -> None:
         """Add nothing: `sync_schedules` writes the cron table, people the rest."""
@@ -53,6 +50,10 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     def sync(self) -> None:
         """Write nothing: what a tick did is committed."""
 
+    @cached_property
+    def _clock(self) -> Clock:
+        return Clock()
+
     def _show_life(self) -> None:
         """Say when beat last ticked. It stays when beat stops: others alert of its silence."""
         if time.monotonic() < self._next_sign:
@@ -60,8 +61,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         now = timezone.now()
         if self._next_sign == 0.0:
             _forget_old(now)
+        name = f"beat@{socket.gethostname()}:{os.getpid()}"
         signs = {"kind": "beat", "seen_at": now}
-        Process.objects.update_or_create(name=self._name, defaults=signs)
+        Process.objects.update_or_create(name=name, defaults=signs)
         self._next_sign = time.monotonic() + SIGN_OF_LIFE_SECONDS
 
 
