@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import current_app
 from django import forms
+from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
 
 from jobs import registry
@@ -22,6 +23,8 @@ CELERYS_OWN = "celery."
 
 #: How many lines of a text are shown.
 ROWS = {"description": 2, "kwargs": 5, "args": 2, "headers": 3}
+
+PAST = "This moment has passed: no slot is to come. Choose another, or disable it and run it now."
 
 EITHER_EXPIRY = "Either a moment or a number of seconds; both are set."
 
@@ -46,6 +49,9 @@ class ScheduleForm(forms.ModelForm):
         given = super().clean() or {}
         if given.get("expires") and given.get("expire_seconds") is not None:
             self.add_error("expire_seconds", EITHER_EXPIRY)
+        clocked = given.get("clocked")
+        if given.get("enabled") and clocked and clocked.clocked_time <= timezone.now():
+            self.add_error("clocked", PAST)
         return given
 
     def full_clean(self) -> None:

@@ -6,7 +6,12 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 from django.utils import timezone
-from django_celery_beat.models import IntervalSchedule, PeriodicTask, SolarSchedule
+from django_celery_beat.models import (
+    ClockedSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
 
 from jobs.models import ScheduleCursor, SchedulePolicy, ScheduleRevision, Slot
 from jobs.schedules import operations
@@ -86,6 +91,12 @@ class TestAdding:
         often = IntervalSchedule.objects.create(every=5, period="microseconds")
         answer = admin.post(ADD, form_of(interval=often.pk))
         assert "the shortest is one second" in errors_of(answer)["interval"]
+
+    def test_refuses_a_moment_that_has_passed(self, admin):
+        past = ClockedSchedule.objects.create(clocked_time=timezone.now() - timedelta(minutes=1))
+        answer = admin.post(ADD, form_of(clocked=past.pk, one_off="on"))
+        assert "has passed" in errors_of(answer)["clocked"]
+        assert not PeriodicTask.objects.exists()
 
     def test_refuses_the_sun_with_a_reason(self, admin):
         sun = SolarSchedule.objects.create(event="sunset", latitude=1, longitude=1)
