@@ -175,10 +175,6 @@ def bulk_replay_ended(bulk: "BulkReplay") -> None:
     )
 
 
-def dead_letters_deleted(count: int) -> None:
-    log.info("dead_letters.deleted", dead_letters=count)
-
-
 def dead_letters_sent(count: int) -> None:
     log.warning("relay.dead_letters_sent", dead_letters=count)
 

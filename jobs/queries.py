@@ -71,6 +71,6 @@ def relay_lag() -> timedelta:
 
 
 def last_beat_tick() -> datetime | None:
-    """Return when any beat last ticked, by its own clock; None where none ever has."""
+    """Return when any beat last ticked, by the database's clock; None where none ever has."""
     tick: datetime | None = Process.objects.filter(kind="beat").aggregate(at=Max("seen_at"))["at"]
     return tick

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from jobs import log_events
 from jobs.alerts import channels
 from jobs.alerts import operations as alerts
-from jobs.dead_letters import bulk, retention
+from jobs.dead_letters import bulk
 from jobs.dead_letters.record import record
 from jobs.engine.dead_call import RECORD_DEAD_LETTER
 from jobs.engine.dead_message import DeadMessage
@@ -18,13 +18,10 @@ from jobs.engine.patience import patiently
 from jobs.health import tasks as health_tasks
 from jobs.metrics import tasks as metrics_tasks
 from jobs.models import AlertDelivery, Job
-from jobs.payloads import Nothing
 from jobs.schedules import tasks as schedules_tasks
-from jobs.schedules.moments import moment_of
 from jobs.states import DeliveryState
 from jobs.task import job_task
 from jobs.upkeep import tasks as upkeep_tasks
-from jobs.upkeep.parts import register_cleanup
 
 # Loaded with this module.
 __all__ = ["health_tasks", "metrics_tasks", "schedules_tasks", "upkeep_tasks"]
@@ -102,12 +99,3 @@ class BulkPayload(BaseModel):
 def replay_slice(job: Job, payload: BulkPayload) -> None:
     """Replay the next dead letters of a bulk replay; atomic, with the job of the slice after."""
     bulk.replay_slice(payload.bulk_replay_id)
-
-
-@job_task(name="dead_letters.delete_expired", atomic=False)
-def delete_expired(job: Job, payload: Nothing) -> None:
-    """Delete dead letters that are done with, JOBS_DEAD_LETTERS_KEEP_DAYS after they came."""
-    retention.delete_old_dead_letters(now=moment_of(job))
-
-
-register_cleanup(delete_expired.name)

@@ -8,6 +8,8 @@ SCHEDULES = (
         cron="0 0 * * *",
         task="upkeep.start_cleanup",
         description="Starts each part of the nightly clean-up as a job of its own.",
+        # A part that still runs is not started again; that is no reason to skip the others.
+        overlap="allow",
     ),
     CronJob(
         name="aggregate_metrics",

@@ -6,17 +6,18 @@ Each child has a thread for it: the relay can't tell of its own end.
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Count, Min
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from jobs import log_events, queries
 from jobs.alerts import channels, operations
+from jobs.database_clock import database_now
 from jobs.models import Alert, DeadLetter, Process
 from jobs.states import AlertKind, DeadLetterState, DeliveryState
 
@@ -28,10 +29,23 @@ def watch(**_: Any) -> None:
 
 def look() -> None:
     """Raise every alert that is due now. Any number of processes may look at once."""
-    operations.send_updates()
-    _look_at_relay()
-    _look_at_beat()
-    _look_at_open_dead_letters()
+    for each in (
+        operations.send_updates,
+        _look_at_relay,
+        _look_at_beat,
+        _look_at_open_dead_letters,
+    ):
+        _try(each)
+
+
+def _try(look_at: Callable[[], object]) -> None:
+    """One look that fails keeps none of the others back, and comes again."""
+    try:
+        look_at()
+    except (OperationalError, InterfaceError):
+        pass  # The database is away: whoever needs it says so.
+    except Exception as error:
+        log_events.watch_failed(error)
 
 
 def _look_for_ever() -> None:
@@ -39,10 +53,6 @@ def _look_for_ever() -> None:
         time.sleep(settings.ALERTS_WATCH_SECONDS)
         try:
             look()
-        except Error:
-            pass  # The database is away: whoever needs it says so.
-        except Exception as error:
-            log_events.watch_failed(error)  # The next look comes all the same.
         finally:
             connection.close()
 
@@ -68,7 +78,7 @@ def _look_at_beat() -> None:
     """A beat that was stopped, killed or hangs can't tell: where one has ticked, one must tick."""
     last = queries.last_beat_tick()
     allowed = timedelta(seconds=settings.ALERTS_BEAT_SILENT_SECONDS)
-    if last is None or (silent := timezone.now() - last) <= allowed:
+    if last is None or (silent := database_now() - last) <= allowed:
         return
     seconds = round(silent.total_seconds())
     operations.raise_alert(
@@ -90,7 +100,7 @@ def _look_at_open_dead_letters() -> None:
         state=DeadLetterState.OPEN, recorded_at__lt=oldest_allowed
     ).aggregate(count=Count("pk"), oldest=Min("recorded_at"))
     if left["count"]:
-        hours = (timezone.now() - left["oldest"]) // timedelta(hours=1)
+        hours = (database_now() - left["oldest"]) // timedelta(hours=1)
         operations.raise_alert(
             AlertKind.DEAD_LETTER_AGE,
             fingerprint="dead_letter_age",

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
 from jobs import queries
+from jobs.database_clock import database_now
 from jobs.doctor.findings import Finding, failed, ok
 from jobs.models import Process
 
@@ -30,7 +30,7 @@ def beat_ticks() -> Finding:
     last = queries.last_beat_tick()
     if last is None:
         return failed("none has ticked", _start(BEAT))
-    ago = timezone.now() - last
+    ago = database_now() - last
     words = f"its last tick was {round(ago.total_seconds())} s ago"
     return ok(words) if ago < timedelta(seconds=30) else failed(words, _start(BEAT))
 

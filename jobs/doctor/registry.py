@@ -46,7 +46,8 @@ def examine() -> dict[str, Finding]:
 
     Raises nothing, whatever is away.
 
-    May block for JOBS_BROKER_TIMEOUT_SECONDS per thing that is away.
+    May block for JOBS_BROKER_TIMEOUT_SECONDS at each of three looks at a broker that is away, and
+    for minutes at a bucket that answers nothing.
     """
     return {name: _timed(check) for name, check in _checks.items()}
 

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobs import log_events
+from jobs.database_clock import database_now
 from jobs.engine import missing, relay
 from jobs.engine.alarm_clock import AlarmClock, set_alarm
 from jobs.engine.publisher import Publisher, Unconfirmed
@@ -70,7 +71,7 @@ class RelayDaemon:
     def _show_life(self) -> None:
         if time.monotonic() < self._next_sign:
             return
-        signs = {"seen_at": timezone.now(), "caught_up_at": self._caught_up_at}
+        signs = {"seen_at": database_now(), "caught_up_at": self._caught_up_at}
         Process.objects.update_or_create(name=self.name, defaults={"kind": "relay", **signs})
         self._next_sign = time.monotonic() + SIGN_OF_LIFE_SECONDS
 

@@ -100,6 +100,12 @@ class Job(models.Model):
                 condition=Q(state__in=(*DUE, *IN_FLIGHT), slot__isnull=False),
                 name="jobs_live_by_slot",
             ),
+            # Retention: those that settled first.
+            models.Index(
+                fields=["settled_at"],
+                condition=Q(settled_at__isnull=False),
+                name="jobs_settled_by_age",
+            ),
             # Recovery: jobs that expired before their turn came.
             models.Index(
                 fields=["expires_at"],

@@ -10,9 +10,9 @@ from django.db.models import Exists, OuterRef, TextField
 from django.db.models.functions import Cast
 from django_celery_beat.models import PeriodicTask
 
+from jobs.database_clock import database_now
 from jobs.models import Slot
 from jobs.schedules import alerts, log_events
-from jobs.schedules.database_clock import database_now
 from jobs.schedules.definitions import PLAIN_FIELDS, POLICY_FIELDS, Definition, definition_of
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.firing import fire_due

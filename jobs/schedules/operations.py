@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
+from jobs.database_clock import database_now
 from jobs.models import ScheduleCursor, SchedulePolicy, Slot
 from jobs.schedules import log_events, queries
-from jobs.schedules.database_clock import database_now
 from jobs.schedules.errors import BrokenSchedule, PretendedTimeRefused, UnknownSchedule
 from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
 from jobs.schedules.revisions import changed_by, note_change

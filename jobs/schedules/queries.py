@@ -8,8 +8,8 @@ from itertools import islice
 from django.db.models import QuerySet
 from django_celery_beat.models import PeriodicTask
 
+from jobs.database_clock import database_now
 from jobs.models import Job, Slot
-from jobs.schedules.database_clock import database_now
 from jobs.schedules.definitions import cron_of, definition_of, normal_crontab
 from jobs.schedules.errors import BrokenSchedule, UnknownSchedule
 from jobs.schedules.locking import RELATED

@@ -8,8 +8,8 @@ from typing import Any
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
+from jobs.database_clock import database_now
 from jobs.models import ScheduleRevision
-from jobs.schedules.database_clock import database_now
 from jobs.schedules.definitions import DELETED, Definition, definition_of
 from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from django.db import Error, close_old_connections, connection
-from django.utils import timezone
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from jobs import log_events
+from jobs.database_clock import database_now
 from jobs.engine.daemon import SIGN_OF_LIFE_SECONDS
 from jobs.models import Process
 from jobs.schedules.clock import Clock
@@ -40,8 +40,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         """Return the seconds to sleep. A database that is away is waited for, and ends nothing."""
         try:
             close_old_connections()
-            self._show_life()
-            return self._clock.tick(longest=min(self.max_interval, SIGN_OF_LIFE_SECONDS))
+            pause = self._clock.tick(longest=min(self.max_interval, SIGN_OF_LIFE_SECONDS))
+            self._show_life()  # Last: a beat whose ticks fail is as good as none.
+            return pause
         except Error as error:
             log_events.database_away("a tick of beat", error, AWAY_SECONDS)
             connection.close()
@@ -58,7 +59,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         """Say when beat last ticked. It stays when beat stops: others alert of its silence."""
         if time.monotonic() < self._next_sign:
             return
-        now = timezone.now()
+        now = database_now()
         if self._next_sign == 0.0:
             _forget_old(now)
         name = f"beat@{socket.gethostname()}:{os.getpid()}"

@@ -20,7 +20,10 @@ def delete_expired_slots(*, now: datetime) -> int:
     """
     before = now - timedelta(days=settings.JOBS_SLOTS_KEEP_DAYS)
     old = Slot.objects.filter(at__lt=before).exclude(outcome=SlotOutcome.WAITING)
-    slots = delete_in_batches(old, by="at")
+    # A run by hand may pretend a time long past: its age is that of the run itself.
+    by_hand = old.exclude(asked_by="").filter(decided_at__lt=before)
+    slots = delete_in_batches(old.filter(asked_by=""), by="at")
+    slots += delete_in_batches(by_hand, by="at")
     log_events.deleted("slots", slots, before=before)
     revisions = delete_in_batches(_superseded(before))
     log_events.deleted("schedule revisions", revisions, before=before)

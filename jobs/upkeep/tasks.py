@@ -8,7 +8,7 @@ from jobs.models import Job
 from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
 from jobs.task import job_task
-from jobs.upkeep import health_checks, requests, results, settled_jobs, slots, start
+from jobs.upkeep import dead_letters, health_checks, requests, results, settled_jobs, slots, start
 from jobs.upkeep.parts import register_cleanup
 
 
@@ -22,6 +22,12 @@ def start_cleanup(job: Job, payload: Nothing) -> None:
 def delete_settled_jobs(job: Job, payload: Nothing) -> None:
     """Delete jobs that settled over JOBS_KEEP_DAYS ago."""
     settled_jobs.delete_settled_jobs(now=moment_of(job))
+
+
+@job_task(name="dead_letters.delete_expired", atomic=False)
+def delete_expired_dead_letters(job: Job, payload: Nothing) -> None:
+    """Delete dead letters that were dealt with over JOBS_DEAD_LETTERS_KEEP_DAYS ago."""
+    dead_letters.delete_old_dead_letters(now=moment_of(job))
 
 
 @job_task(name="jobs.delete_expired_requests", atomic=False)
@@ -50,6 +56,7 @@ def delete_expired_checks(job: Job, payload: Nothing) -> None:
 
 for part in (
     delete_settled_jobs,
+    delete_expired_dead_letters,
     delete_expired_requests,
     delete_expired_slots,
     delete_expired_results,

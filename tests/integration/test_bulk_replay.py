@@ -7,12 +7,13 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from jobs.dead_letters import bulk, operations, retention
+from jobs.dead_letters import bulk, operations
 from jobs.dead_letters.matching import Matching
 from jobs.engine import lifecycle
 from jobs.errors import BulkReplayRefused, DiscardRefused, NotOpen, NotReplayable
 from jobs.models import AuditEntry, BulkReplay, DeadLetter, Incident, Job
 from jobs.states import JobState
+from jobs.upkeep import dead_letters as retention
 from tests.deliveries import at_once
 from tests.drills import fresh
 from tests.letters import make_letter, make_unreadable
@@ -221,7 +222,10 @@ class TestRetention:
     def make_old(self, state: str) -> DeadLetter:
         letter = make_letter()
         long_ago = timezone.now() - timedelta(days=91)
-        DeadLetter.objects.filter(pk=letter.pk).update(state=state, recorded_at=long_ago)
+        handled = None if state in ("open", "superseded") else long_ago
+        DeadLetter.objects.filter(pk=letter.pk).update(
+            state=state, recorded_at=long_ago, handled_at=handled
+        )
         return letter
 
     def test_deletes_what_is_done_and_keeps_what_is_open(self, monkeypatch):
@@ -235,6 +239,18 @@ class TestRetention:
         assert {letter.state for letter in DeadLetter.objects.all()} == {"open"}
         assert DeadLetter.objects.filter(pk=recent.pk).exists()
         assert Incident.objects.get().past_count == 4
+
+    def test_keeps_the_canary_of_a_bulk_replay_however_old_it_is(self):
+        # Given old letters of which the first is replayed alone, and fails again
+        for _ in range(3):
+            self.make_old("open")
+        row = run_slice(start())
+        settle(replays(), JobState.FAILED)
+
+        # When the night comes before the others' turn, then they are held back all the same
+        assert retention.delete_old_dead_letters(now=timezone.now()) == 0
+        row = run_slice(row)
+        assert (row.state, row.replayed) == ("stopped", 1)
 
     def test_is_safe_when_done_twice_at_once(self):
         for _ in range(20):

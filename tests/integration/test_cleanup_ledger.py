@@ -21,7 +21,6 @@ from jobs.models import (
 )
 from jobs.operations import replay_job
 from jobs.states import JobState
-from jobs.tasks import delete_expired as dead_letters_part
 from jobs.upkeep import settled_jobs, tasks
 from jobs.upkeep.settled_jobs import delete_settled_jobs
 from tests.cleaning import make_slot, meanwhile, run_part
@@ -177,6 +176,17 @@ class TestDeleteExpiredSlots:
 
         return revise
 
+    def test_judges_a_run_by_hand_by_its_own_time_and_not_by_the_pretended(self):
+        # Given runs that pretended a moment long past: one of today, one of long ago
+        past = self.BOUNDARY - INSTANT
+        lately = make_slot(past, asked_by="ann", decided_at=NOW)
+        make_slot(past, asked_by="bob", decided_at=past)
+
+        run_part(tasks.delete_expired_slots, at=NOW)
+
+        left = set(Slot.objects.exclude(asked_by="").values_list("pk", flat=True))
+        assert left == {lately.pk}
+
     def test_deletes_to_the_instant_but_never_one_that_waits(self):
         make_slot(self.BOUNDARY - INSTANT)
         kept = make_slot(self.BOUNDARY)
@@ -262,7 +272,7 @@ class TestDeleteExpiredDeadLetters:
         for letter, change in zip(letters, changes, strict=True):
             DeadLetter.objects.filter(pk=letter.pk).update(**change)
 
-        run_part(dead_letters_part, at=NOW)
+        run_part(tasks.delete_expired_dead_letters, at=NOW)
 
         left = set(DeadLetter.objects.values_list("pk", flat=True))
         assert left == {letters[1].pk, letters[2].pk}

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from jobs.database_clock import database_now
 from jobs.management.arguments import moment
 from jobs.management.base import Row, TableCommand
-from jobs.schedules.database_clock import database_now
 from jobs.schedules.verify import Proof, verify_slots
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}

@@ -1,4 +1,4 @@
-"""The time by the database's clock: one clock for all beats, whatever their machines' show."""
+"""The time by the database's clock: one for all processes, whatever their machines' show."""
 
 from datetime import UTC, datetime
 
