@@ -1,5 +1,6 @@
 """What must be true of the settings for the engine to keep its promises; `manage.py check`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -140,6 +141,11 @@ def cron_table() -> Iterator[CheckMessage]:
         message = "CELERY_BEAT_SCHEDULE is read by nobody: schedules live in the database."
         hint = "Put its rows into JOBS_SCHEDULES, and run manage.py sync_schedules."
         yield Warning(message, hint=hint, id="jobs.W001")
+    names = Counter(row.name for row in settings.JOBS_SCHEDULES)
+    for name in (name for name, count in names.items() if count > 1):
+        yield _error(
+            "E020", f"JOBS_SCHEDULES: {names[name]} rows are named {name!r}.", "Rename one."
+        )
     for row in settings.JOBS_SCHEDULES:
         try:
             check_row(row)

@@ -13,7 +13,7 @@ ADD = reverse("admin:django_celery_beat_periodictask_add")
 #: What the page posts of the policy when nobody has touched it.
 POLICY = {
     "missed": "run_once", "grace_seconds": "60", "catch_up_seconds": "86400",
-    "catch_up_per_minute": "60", "overlap": "allow", "waiting_max": "100",
+    "catch_up_per_minute": "60", "overlap": "allow", "waiting_max": "1000",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from jobs.admin.base import LedgerInline, link
 from jobs.admin.changes_by_name import ChangesByName
 from jobs.admin.schedule_policies import with_policy
 from jobs.admin.stock_pages import register_instead
+from jobs.schedules import words
 from jobs.schedules.definitions import definition_of
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.validity import check_times
@@ -88,10 +89,14 @@ class TimesAdmin(ChangesByName):
 @register_instead(beat.CrontabSchedule)
 class CrontabAdmin(TimesAdmin):
     form = CrontabForm
-    list_display = ("__str__", "human_readable", "used_by")
-    fields = ("human_readable", "minute", "hour", "day_of_month", "month_of_year", "day_of_week",
+    list_display = ("__str__", "in_words", "used_by")
+    fields = ("in_words", "minute", "hour", "day_of_month", "month_of_year", "day_of_week",
               "timezone")  # fmt: skip
-    readonly_fields = ("human_readable",)
+    readonly_fields = ("in_words",)
+
+    @admin.display(description="In words")
+    def in_words(self, crontab: beat.CrontabSchedule) -> str:
+        return words.crontab_in_words(crontab)
 
 
 @register_instead(beat.IntervalSchedule)

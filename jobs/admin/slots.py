@@ -28,6 +28,9 @@ OUTCOME_COLOURS = {
 }
 ERROR_SHOWN_CHARACTERS = 80
 
+#: Longer numbers are no keys, and databases refuse them.
+KEY_MAX_DIGITS = 9
+
 
 class ScheduleFilter(admin.SimpleListFilter):
     """Offers deleted ones too: their slots are still there."""
@@ -44,7 +47,8 @@ class ScheduleFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value() or ""
-        return queryset.filter(schedule_id=int(value)) if value.isdecimal() else queryset
+        known = value.isdecimal() and len(value) <= KEY_MAX_DIGITS
+        return queryset.filter(schedule_id=int(value)) if known else queryset
 
 
 @admin.register(Slot)

@@ -29,7 +29,8 @@ class SchedulePolicy(models.Model):
         default=60, help_text="A slot counts as missed when it is later than this many seconds."
     )
     catch_up_seconds = models.PositiveIntegerField(
-        default=86_400, help_text="Missed slots older than this many seconds are never caught up."
+        default=86_400,
+        help_text="Slots older than this many seconds when a beat finds them are not caught up.",
     )
     catch_up_per_minute = models.PositiveIntegerField(
         default=60,
@@ -41,7 +42,8 @@ class SchedulePolicy(models.Model):
         help_text="What becomes of a slot while jobs of an earlier one still run.",
     )  # fmt: skip
     waiting_max = models.PositiveIntegerField(
-        default=100, help_text="How many slots may wait, for either reason; more are skipped."
+        default=1_000,
+        help_text="How many slots may wait, for either reason; the newest above it are skipped.",
     )
     paused_from = models.DateTimeField(null=True, blank=True, editable=False)
     paused_until = models.DateTimeField(
@@ -63,10 +65,10 @@ class SchedulePolicy(models.Model):
 
 class ScheduleCursor(models.Model):
     """
-    How far a schedule's ledger is complete. Only the scheduler writes it.
+    How far a schedule's ledger is complete.
 
-    Its row lock is what a beat holds while it decides a schedule's slots, and what a change of
-    the schedule holds until it commits: so every slot is judged by the definition of its time.
+    Only who holds the schedule's own lock (`schedules.locking`) moves it: a beat that decides its
+    slots, or a change until it commits. So every slot is judged by the definition of its time.
     """
 
     schedule = models.OneToOneField(

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.db.models import Exists, OuterRef, TextField
 from django.db.models.functions import Cast
 from django_celery_beat.models import PeriodicTask
 
 from jobs.database_clock import database_now
+from jobs.engine.patience import AWAY
 from jobs.models import Slot
 from jobs.schedules import alerts, log_events
 from jobs.schedules.definitions import PLAIN_FIELDS, POLICY_FIELDS, Definition, definition_of
@@ -86,7 +86,7 @@ class Clock:
     def _look_at(self, look: Look, now: datetime) -> float:
         try:
             return self._fire_if_due(look, now)
-        except (OperationalError, InterfaceError):
+        except AWAY:
             raise
         except Exception as error:
             _alert(look.pk, error)
@@ -180,7 +180,7 @@ def _alert(schedule_id: int, error: Exception) -> None:
     try:
         if schedule is not None:
             alerts.alert_of_schedule(schedule, f"{type(error).__name__}: {error}")
-    except (OperationalError, InterfaceError):
+    except AWAY:
         raise
     except Exception as another:  # Whatever it is: the other schedules have their slots.
         log_events.failed(schedule.name if schedule else str(schedule_id), another)

@@ -37,6 +37,12 @@ class Crontab:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Yield the slots after a moment, in UTC, in order, each once."""
+        try:
+            yield from self._after(moment)
+        except OverflowError:
+            return  # The calendar ends with the year 9999, in some zones a day earlier.
+
+    def _after(self, moment: datetime) -> Iterator[datetime]:
         last, day = moment, moment.astimezone(self.zone).date()
         if self._steady_offset(day - ONE_DAY) is None:
             day -= ONE_DAY  # A gap at midnight moves a slot to the next day.

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from jobs.models import SchedulePolicy
 from jobs.schedules.errors import BrokenSchedule
@@ -16,6 +16,9 @@ PLAIN_FIELDS = (
     "name", "task", "args", "kwargs", "headers", "priority", "queue", "exchange", "routing_key",
     "expire_seconds", "enabled", "one_off", "description",
 )  # fmt: skip
+
+#: The fields of django-celery-beat's crontabs, in the usual order.
+CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 Definition = dict[str, Any]
 
@@ -87,7 +90,7 @@ def _json(schedule: PeriodicTask, field: str, shape: type[Any]) -> Any:
 def _when(schedule: PeriodicTask) -> Definition:
     crontab, interval = schedule.crontab, schedule.interval
     return {
-        "crontab": crontab and _crontab(crontab),
+        "crontab": crontab and crontab_of(crontab),
         "timezone": crontab and str(crontab.timezone),
         "interval": interval and f"{interval.every} {interval.period}",
         "clocked": schedule.clocked and _iso(schedule.clocked.clocked_time),
@@ -95,10 +98,9 @@ def _when(schedule: PeriodicTask) -> Definition:
     }
 
 
-def _crontab(row: Any) -> str:
-    """Return the usual order of the fields; django-celery-beat lets them hold spaces."""
-    fields = (row.minute, row.hour, row.day_of_month, row.month_of_year, row.day_of_week)
-    return " ".join(str(field).replace(" ", "") or "*" for field in fields)
+def crontab_of(row: CrontabSchedule) -> str:
+    """Return a crontab as one text; a field may hold spaces, and one that is empty is broken."""
+    return " ".join(str(getattr(row, name)).replace(" ", "") for name in CRONTAB_FIELDS)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -9,9 +9,9 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from jobs.errors import EnqueueRefused, UnknownTaskType
-from jobs.models import ScheduleCursor, ScheduleRevision, Slot
+from jobs.models import ScheduleCursor, SchedulePolicy, ScheduleRevision, Slot
 from jobs.schedules import alerts, log_events
-from jobs.schedules.decide import Line, is_expired, is_missed
+from jobs.schedules.decide import Line, is_expired, is_missed, is_paused
 from jobs.schedules.definitions import definition_of
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
@@ -22,9 +22,9 @@ from jobs.schedules.revisions import (
     note_change,
     revise,
 )
-from jobs.schedules.runs import count_waiting, has_live_jobs, note_run
+from jobs.schedules.runs import count_waiting, has_live_jobs, let_go, note_run
 from jobs.schedules.starting import call_of, start_job
-from jobs.schedules.timing import slots_after, slots_in_force
+from jobs.schedules.timing import InForce, slots_after, slots_in_force
 from jobs.schedules.validity import check_schedule
 from jobs.schedules.waiting import release_next
 from jobs.states import OverlapPolicy, SlotOutcome
@@ -38,30 +38,28 @@ TOO_LATE = "clocked: its time had passed before it was saved; run it now, or cho
 STARTS = (SlotOutcome.RAN, SlotOutcome.LATE)
 
 
-def fire_due(schedule_id: int, *, now: datetime) -> bool:
+def fire_due(schedule_id: int, *, now: datetime) -> None:
     """
     Decide every slot of a schedule up to `now` and start the jobs of those that run.
 
-    Return True if there is more to do at once. Another beat that has the schedule's lock does
-    the same; the unique slot is what makes a double impossible even without the lock. Nothing is
-    published here: the relay takes the jobs when this commits, and if it never does, no slot was
-    decided.
+    SLOTS_AT_ONCE of them; the cursor tells the next look where to go on. Another beat that has the
+    schedule's lock does the same; the unique slot is what makes a double impossible even without
+    the lock. Nothing is published here: the relay takes the jobs when this commits, and if it
+    never does, no slot was decided.
     """
     with transaction.atomic():
         schedule = lock_schedule(schedule_id, wait=False)
         if schedule is None:
-            return False
+            return
         # What was changed past Django's signals is noticed here.
         revision = revise(schedule, newest_revision(schedule_id))
         cursor = cursor_of(schedule, now)
-        if _waits_for_a_deploy(schedule, revision, now):
-            return False
-        due = _due(cursor, revision, now)
-        slots, more = due[:SLOTS_AT_ONCE], len(due) > SLOTS_AT_ONCE
-        decide = _refuse if (fault := _fault_of(schedule)) else _decide
-        decide(Turn(schedule, cursor, now, slots, more, fault))
-        _move_cursor(cursor, slots[-1] if more else now)
-        return more
+        if waits_for_a_deploy(schedule, revision, now):
+            return
+        turn = _turn(schedule, cursor, revision, now)
+        decide = _refuse if turn.fault else _decide
+        decide(turn)
+        _move_cursor(cursor, turn.slots[-1] if turn.more else now)
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,41 @@ class Turn:
     schedule: PeriodicTask
     cursor: ScheduleCursor
     now: datetime
+    begin: datetime  #: From when its present times hold.
     slots: list[datetime]
     more: bool  #: Later ones are due too, and left for another turn.
     fault: str  #: Why the schedule can't be run; mostly nothing.
 
 
+def _turn(
+    schedule: PeriodicTask, cursor: ScheduleCursor, newest: ScheduleRevision, now: datetime
+) -> Turn:
+    # Slots older than the ledger keeps any are not made up.
+    since = max(cursor.covered_until, now - timedelta(days=settings.JOBS_SLOTS_KEEP_DAYS))
+    in_force = _in_force(newest, since)
+    due = list(islice(slots_in_force(in_force, since, now), SLOTS_AT_ONCE + 1))
+    return Turn(
+        schedule,
+        cursor,
+        now,
+        begin=in_force[-1][0],
+        slots=due[:SLOTS_AT_ONCE],
+        more=len(due) > SLOTS_AT_ONCE,
+        fault=_fault_of(schedule),
+    )
+
+
+def _in_force(newest: ScheduleRevision, since: datetime) -> list[InForce]:
+    """Return the definitions that the slots since a moment follow; mostly the newest alone."""
+    if newest.from_at <= since and not newest.definition["one_off"]:
+        return [(newest.from_at, newest.definition)]
+    return definitions_since(newest.schedule_id, since)
+
+
 def _decide(turn: Turn) -> None:
     line = _line(turn)
-    decided = [_decided(turn, line, at) for at in turn.slots]
+    newest = _newest_to_run(turn, line.policy)
+    decided = [_decided(turn, line, at, is_newest=at == newest) for at in turn.slots]
     _write(turn.schedule, decided, turn.now)
     if line.waiting:
         release_next(turn.schedule, turn.cursor, turn.now)
@@ -93,21 +118,17 @@ def _line(turn: Turn) -> Line:
     return Line(policy, turn.now, busy=busy, waiting=waiting, expired=expired)
 
 
-def _decided(turn: Turn, line: Line, at: datetime) -> Slot:
-    is_newest = not turn.more and at == turn.slots[-1]
+def _newest_to_run(turn: Turn, policy: SchedulePolicy) -> datetime | None:
+    """Return the last slot that is due and not paused: the one that runs once for all missed."""
+    if turn.more:
+        return None
+    return next((at for at in reversed(turn.slots) if not is_paused(policy, at)), None)
+
+
+def _decided(turn: Turn, line: Line, at: datetime, *, is_newest: bool) -> Slot:
     slot = _new_slot(turn, at, line.decide(at, is_newest=is_newest))
     slot.missed = is_missed(line.policy, at, turn.now)
     return slot
-
-
-def _due(cursor: ScheduleCursor, newest: ScheduleRevision, now: datetime) -> list[datetime]:
-    """Return the slots since the cursor, and one more than are written at once."""
-    # Slots older than the ledger keeps any are not made up.
-    since = max(cursor.covered_until, now - timedelta(days=settings.JOBS_SLOTS_KEEP_DAYS))
-    in_force = [(newest.from_at, newest.definition)]
-    if newest.from_at > since:
-        in_force = definitions_since(newest.schedule_id, since)
-    return list(islice(slots_in_force(in_force, since, now), SLOTS_AT_ONCE + 1))
 
 
 def _write(schedule: PeriodicTask, slots: list[Slot], now: datetime) -> None:
@@ -144,15 +165,22 @@ def _end_if_done(turn: Turn) -> None:
     schedule = turn.schedule
     if not schedule.enabled or turn.more:
         return
-    came = schedule.one_off and turn.slots
     # One whose slots still wait stays enabled until the last of them has had its turn.
-    if came or not (_comes_again(schedule, turn.now) or count_waiting(schedule)):
-        never = schedule.clocked is not None and not came
-        disable(schedule, TOO_LATE if never else "")
+    if not (_comes_again(turn) or count_waiting(schedule)):
+        disable(schedule, TOO_LATE if _never_came(turn) else "")
 
 
-def _comes_again(schedule: PeriodicTask, now: datetime) -> bool:
-    return next(slots_after(definition_of(schedule), now), None) is not None
+def _comes_again(turn: Turn) -> bool:
+    """Tell whether a slot is to come; a one-off's is the first since its times hold."""
+    schedule = turn.schedule
+    slots = slots_after(definition_of(schedule), turn.begin if schedule.one_off else turn.now)
+    slot = next(slots, None)
+    return slot is not None and slot > turn.now
+
+
+def _never_came(turn: Turn) -> bool:
+    clocked = turn.schedule.clocked
+    return clocked is not None and clocked.clocked_time <= turn.begin
 
 
 # --- Broken rows --------------------------------------------------------------------------------
@@ -167,7 +195,7 @@ def _fault_of(schedule: PeriodicTask) -> str:
     return ""
 
 
-def _waits_for_a_deploy(schedule: PeriodicTask, revision: ScheduleRevision, now: datetime) -> bool:
+def waits_for_a_deploy(schedule: PeriodicTask, revision: ScheduleRevision, now: datetime) -> bool:
     """
     Tell whether its task may be known soon: the release that brings it may be on its way.
 
@@ -188,7 +216,10 @@ def _refuse(turn: Turn) -> None:
     Slot.objects.bulk_create(
         _new_slot(turn, at, SlotOutcome.FAILED, error=turn.fault) for at in turn.slots
     )
-    if turn.schedule.enabled and not turn.more:
+    if turn.more:
+        return
+    let_go(turn.schedule, turn.fault)
+    if turn.schedule.enabled:
         disable(turn.schedule, turn.fault)
         alerts.alert_of_schedule(turn.schedule, turn.fault)
 

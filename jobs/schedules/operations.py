@@ -9,6 +9,7 @@ from django_celery_beat.models import PeriodicTask
 from jobs.database_clock import database_now
 from jobs.models import ScheduleCursor, SchedulePolicy, Slot
 from jobs.schedules import log_events, queries
+from jobs.schedules.decide import is_expired
 from jobs.schedules.errors import BrokenSchedule, PretendedTimeRefused, UnknownSchedule
 from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
 from jobs.schedules.revisions import changed_by, note_change
@@ -34,6 +35,8 @@ def trigger_schedule(*, schedule_id: int, by: str, at: datetime | None = None) -
     _refuse_future(at, now)
     schedule = _locked(schedule_id)
     check_schedule(schedule)
+    if is_expired(schedule, now):
+        raise BrokenSchedule("expires: it has passed, so that the job would expire unrun.")
     slot = Slot(schedule=schedule, schedule_name=schedule.name, at=at or now, decided_at=now)
     slot.outcome, slot.asked_by = SlotOutcome.RAN, by[:200]
     slot.job = start_job(schedule, slot, now=now)
@@ -51,7 +54,9 @@ def trigger_matching(*, wanted: str, by: str, at: datetime | None = None) -> lis
     """
     with transaction.atomic():
         found = queries.find_schedules(wanted)
-        return [trigger_schedule(schedule_id=each.pk, by=by, at=at) for each in found]
+        # In the order in which a change of shared times locks them, too.
+        ids = sorted(each.pk for each in found)
+        return [trigger_schedule(schedule_id=each, by=by, at=at) for each in ids]
 
 
 @transaction.atomic

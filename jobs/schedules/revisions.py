@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +13,10 @@ from jobs.database_clock import database_now
 from jobs.models import ScheduleRevision
 from jobs.schedules.definitions import DELETED, Definition, definition_of
 from jobs.schedules.locking import cursor_of, lock_schedule, policy_of
+from jobs.schedules.runs import let_go
+from jobs.schedules.timing import InForce, joined
+
+DELETED_MEANWHILE = "The schedule was deleted while the slot waited."
 
 #: Who changes schedules in this thread; code that says nothing is "a program".
 _changed_by: ContextVar[str] = ContextVar("changed_by", default="a program")
@@ -74,6 +79,7 @@ def note_deletion(schedule: PeriodicTask) -> None:
     if locked is None:
         return  # Somebody else was faster.
     now = database_now()
+    let_go(schedule, DELETED_MEANWHILE)
     ScheduleRevision.objects.create(
         schedule=schedule,
         schedule_name=schedule.name,
@@ -84,13 +90,17 @@ def note_deletion(schedule: PeriodicTask) -> None:
     )
 
 
-def definitions_since(schedule_id: int, moment: Any) -> list[tuple[Any, Definition]]:
-    """Return `(from_at, definition)` of all that were in force after a moment, oldest first."""
+def definitions_since(schedule_id: int, moment: datetime) -> list[InForce]:
+    """
+    Return `(from_at, definition)` of all that were in force after a moment, oldest first.
+
+    Each from where its times hold: a change of anything else begins nothing.
+    """
     revisions = ScheduleRevision.objects.filter(schedule_id=schedule_id)
-    later = revisions.filter(from_at__gt=moment).order_by("from_at", "id")
-    at_the_time = revisions.filter(from_at__lte=moment).order_by("from_at", "id").last()
-    found = [*([at_the_time] if at_the_time else []), *later]
-    return [(each.from_at, each.definition) for each in found]
+    rows = revisions.order_by("from_at", "id").values_list("from_at", "definition")
+    in_force = joined(list(rows))
+    ends = [begin for begin, _ in in_force[1:]] + [None]
+    return [each for each, end in zip(in_force, ends, strict=True) if end is None or end > moment]
 
 
 def newest_revision(schedule_id: int) -> ScheduleRevision | None:

@@ -22,6 +22,11 @@ def count_waiting(schedule: PeriodicTask) -> int:
     return waiting_slots(schedule).count()
 
 
+def let_go(schedule: PeriodicTask, why: str) -> None:
+    """Nobody wants those that wait any more. The schedule's lock is held: none starts meanwhile."""
+    waiting_slots(schedule).update(outcome=SlotOutcome.SKIPPED_BY_POLICY, error=why)
+
+
 def note_run(schedule: PeriodicTask, now: datetime, *, runs: int) -> None:
     """Keep django-celery-beat's own columns; not by `save`, which would be a change of it."""
     PeriodicTask.objects.filter(pk=schedule.pk).update(

@@ -45,7 +45,7 @@ def schedule_saved(sender: Any, instance: PeriodicTask, raw: bool, **_: Any) -> 
         return
     if instance.enabled:
         # It is somebody's will again: why it had been disabled is no longer true.
-        cursors = ScheduleCursor.objects.filter(pk=instance.pk)
+        cursors = ScheduleCursor.objects.filter(pk=instance.pk, schedule__enabled=True)
         cursors.exclude(disabled_reason="").update(disabled_reason="")
     note_change(instance.pk)
 

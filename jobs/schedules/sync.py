@@ -13,7 +13,7 @@ from jobs import registry
 from jobs.models import ScheduleSeed
 from jobs.schedules.cron_table import CronJob
 from jobs.schedules.crontab import Crontab, zone_named
-from jobs.schedules.definitions import normal_crontab
+from jobs.schedules.definitions import CRONTAB_FIELDS, crontab_of, normal_crontab
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.locking import lock_schedule, policy_of
 from jobs.schedules.revisions import changed_by
@@ -21,6 +21,9 @@ from jobs.schedules.timing import EPOCH
 from jobs.states import MissedPolicy, OverlapPolicy
 
 BY = "sync_schedules"
+
+#: As the column of django-celery-beat is long.
+NAME_MAX_CHARACTERS = 200
 
 
 class Synced(StrEnum):
@@ -87,7 +90,9 @@ def _merge(
 ) -> Result:
     present = _present(schedule)
     operators = tuple(
-        name for name, value in present.items() if value != seed.definition.get(name, wanted[name])
+        name
+        for name, value in present.items()
+        if value != seed.definition.get(name, wanted[name]) and not _is_beats(name, schedule)
     )
     kept = () if reset else operators
     written = {name: present[name] if name in kept else wanted[name] for name in wanted}
@@ -107,11 +112,19 @@ def check_row(row: CronJob) -> None:
     :raises BrokenSchedule: if its pattern, zone or policies can't be read.
     :raises EnqueueRefused: if no job type has its name, or the payload doesn't fit.
     """
+    if not 0 < len(row.name) <= NAME_MAX_CHARACTERS:
+        raise BrokenSchedule(f"name: 1 to {NAME_MAX_CHARACTERS} characters.")
     next(Crontab(row.cron, zone_named(row.timezone)).after(EPOCH), None)
     for policy, value in ((MissedPolicy, row.missed), (OverlapPolicy, row.overlap)):
         if value not in policy.values:
             raise BrokenSchedule(f"{value!r} is none of {', '.join(policy.values)}.")
     registry.get_type(row.task).read(row.payload)
+
+
+def _is_beats(name: str, schedule: PeriodicTask) -> bool:
+    """Beat disables what can't be run; the release that mends it enables it again."""
+    cursor = getattr(schedule, "cursor", None)
+    return name == "enabled" and cursor is not None and bool(cursor.disabled_reason)
 
 
 def _wanted(row: CronJob) -> dict[str, Any]:
@@ -125,12 +138,8 @@ def _wanted(row: CronJob) -> dict[str, Any]:
 def _present(schedule: PeriodicTask) -> dict[str, Any]:
     """Return what a schedule is now, in the table's own terms."""
     crontab, policy = schedule.crontab, policy_of(schedule)
-    fields = crontab and (
-        crontab.minute, crontab.hour, crontab.day_of_month, crontab.month_of_year,
-        crontab.day_of_week,
-    )  # fmt: skip
     return {
-        "cron": " ".join(fields) if fields else None,
+        "cron": crontab_of(crontab) if crontab else None,
         "timezone": str(crontab.timezone) if crontab else None,
         "task": schedule.task,
         "kwargs": schedule.kwargs,
@@ -155,8 +164,7 @@ def _write(schedule: PeriodicTask, values: dict[str, Any]) -> None:
 
 
 def _crontab(expression: str, timezone: str) -> CrontabSchedule:
-    names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-    fields = dict(zip(names, expression.split(), strict=True))
+    fields = dict(zip(CRONTAB_FIELDS, expression.split(), strict=True))
     found = CrontabSchedule.objects.filter(**fields, timezone=timezone).first()
     return found or CrontabSchedule.objects.create(**fields, timezone=timezone)
 

@@ -19,6 +19,14 @@ SHORTEST_INTERVAL = timedelta(seconds=1)
 
 Definition = Mapping[str, Any]
 
+#: A definition, and from when it is in force.
+InForce = tuple[datetime, Definition]
+
+#: What of a definition its slots depend on.
+TIMES = (
+    "crontab", "timezone", "interval", "clocked", "start_time", "expires", "one_off", "enabled",
+)  # fmt: skip
+
 
 class Timing(Protocol):
     def after(self, moment: datetime) -> Iterator[datetime]:
@@ -91,13 +99,15 @@ def slots_after(definition: Definition, moment: datetime) -> Iterator[datetime]:
 
 
 def slots_in_force(
-    revisions: Sequence[tuple[datetime, Definition]], after: datetime, until: datetime
+    revisions: Sequence[InForce], after: datetime, until: datetime
 ) -> Iterator[datetime]:
     """
     Yield the slots in (after, until], each by the revision in force at its time.
 
     `revisions` are `(from_at, definition)`, oldest first. One that can't be read has no slots.
+    A one-off has its one slot however often something else of it was changed.
     """
+    revisions = joined(revisions)
     ends = [moment for moment, _ in revisions][1:] + [until]
     for (begin, definition), end in zip(revisions, ends, strict=False):
         if min(end, until) > after:
@@ -105,6 +115,19 @@ def slots_in_force(
             last = min(end, until)
             slots = _until(last, _readable(definition, first))
             yield from (slot for slot in slots if slot > after)
+
+
+def joined(revisions: Sequence[InForce]) -> list[InForce]:
+    """Return the revisions without those that changed no times: each from where its times hold."""
+    kept: list[InForce] = []
+    for begin, definition in revisions:
+        if not kept or _times(kept[-1][1]) != _times(definition):
+            kept.append((begin, definition))
+    return kept
+
+
+def _times(definition: Definition) -> tuple[Any, ...]:
+    return tuple(definition.get(name) for name in TIMES)
 
 
 def _until(last: datetime, slots: Iterable[datetime]) -> Iterator[datetime]:

@@ -7,7 +7,9 @@ from django.conf import settings
 from django.db.models import Count
 from django_celery_beat.models import PeriodicTask
 
-from jobs.models import Job, ScheduleCursor, SchedulePolicy, ScheduleRevision, Slot
+from jobs.models import Job, ScheduleRevision, Slot
+from jobs.schedules.firing import waits_for_a_deploy
+from jobs.schedules.locking import cursor_of, policy_of, read_schedule
 from jobs.schedules.revisions import definitions_since, newest_revision
 from jobs.schedules.timing import slots_in_force
 
@@ -44,21 +46,24 @@ def _prove(schedule_id: int, since: datetime, until: datetime) -> Proof:
     named = set(slots_in_force(definitions, since, until))
     rows = Slot.objects.filter(schedule_id=schedule_id, asked_by="", at__gt=since, at__lte=until)
     counted = dict(rows.values_list("at").annotate(Count("pk")).order_by())
-    repeated = {at for at, count in counted.items() if count > 1} | _started_twice(schedule_id)
+    repeated = {at for at, count in counted.items() if count > 1}
+    repeated |= _started_twice(schedule_id, since, until)
     pending = _still_decided_after(schedule_id, until)
     return Proof(
         _name(schedule_id),
         nominal=len(named),
         gaps=sorted(at for at in named - counted.keys() if at <= pending),
-        doubles=sorted(at for at in repeated if since < at <= until),
+        doubles=sorted(repeated),
         strangers=sorted(counted.keys() - named),
     )
 
 
-def _started_twice(schedule_id: int) -> set[datetime]:
+def _started_twice(schedule_id: int, since: datetime, until: datetime) -> set[datetime]:
     """Return the slots that were started twice; a replay is no second start."""
     jobs = Job.objects.filter(
         slot__schedule_id=schedule_id,
+        slot__at__gt=since,
+        slot__at__lte=until,
         slot__asked_by="",
         replay_of=None,
         # What beat itself started: what such a job enqueued in turn may be many.
@@ -73,10 +78,13 @@ def _still_decided_after(schedule_id: int, until: datetime) -> datetime:
     newest = newest_revision(schedule_id)
     if newest and "covered_until" in newest.definition:
         return datetime.fromisoformat(newest.definition["covered_until"])  # It is deleted.
-    policy = SchedulePolicy.objects.filter(schedule_id=schedule_id).first()
-    grace = timedelta(seconds=policy.grace_seconds if policy else 0)
-    cursor = ScheduleCursor.objects.filter(schedule_id=schedule_id).first()
-    return max(until - grace, cursor.covered_until if cursor else until - grace)
+    schedule = read_schedule(schedule_id)
+    if schedule is None:
+        return until
+    covered = cursor_of(schedule, until).covered_until
+    if newest and waits_for_a_deploy(schedule, newest, until):
+        return covered
+    return max(until - timedelta(seconds=policy_of(schedule).grace_seconds), covered)
 
 
 def _name(schedule_id: int) -> str:

@@ -6,9 +6,9 @@ from django_celery_beat.models import PeriodicTask
 
 from jobs.models import ScheduleCursor, Slot
 from jobs.schedules import log_events
-from jobs.schedules.decide import is_expired
+from jobs.schedules.decide import is_expired, is_paused
 from jobs.schedules.locking import policy_of
-from jobs.schedules.runs import has_live_jobs, note_run, waiting_slots
+from jobs.schedules.runs import has_live_jobs, let_go, note_run, waiting_slots
 from jobs.schedules.starting import start_job
 from jobs.states import OverlapPolicy, SlotOutcome
 
@@ -25,10 +25,10 @@ def release_next(schedule: PeriodicTask, cursor: ScheduleCursor, now: datetime) 
     slot = _oldest(schedule)
     if slot is None:
         return
-    if not (schedule.enabled or schedule.one_off):
-        _let_go(schedule, DISABLED_MEANWHILE)
+    if not schedule.enabled:
+        let_go(schedule, DISABLED_MEANWHILE)
     elif is_expired(schedule, now):
-        _let_go(schedule, EXPIRED_MEANWHILE)
+        let_go(schedule, EXPIRED_MEANWHILE)
     elif _may_start(schedule, cursor, slot, now):
         _start(schedule, cursor, slot, now)
 
@@ -46,9 +46,12 @@ def _oldest(schedule: PeriodicTask) -> Slot | None:
 
 
 def _may_start(schedule: PeriodicTask, cursor: ScheduleCursor, slot: Slot, now: datetime) -> bool:
+    policy = policy_of(schedule)
+    if is_paused(policy, now):
+        return False
     if slot.missed and seconds_until_release(schedule, cursor, now) > 0:
         return False
-    alone = policy_of(schedule).overlap != OverlapPolicy.ALLOW
+    alone = policy.overlap != OverlapPolicy.ALLOW
     return not (alone and has_live_jobs(schedule))
 
 
@@ -61,8 +64,3 @@ def _start(schedule: PeriodicTask, cursor: ScheduleCursor, slot: Slot, now: date
     cursor.save(update_fields=["released_at"])
     note_run(schedule, now, runs=1)
     log_events.decided(schedule, [slot])
-
-
-def _let_go(schedule: PeriodicTask, why: str) -> None:
-    """Nobody wants those that wait any more. The schedule's lock is held: none starts meanwhile."""
-    waiting_slots(schedule).update(outcome=SlotOutcome.SKIPPED_BY_POLICY, error=why)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
 
 from jobs import enqueue
 from jobs.models import Job, ScheduleCursor, ScheduleRevision, Slot
@@ -15,7 +15,12 @@ from jobs.schedules import firing
 from jobs.schedules.clock import AGAIN_SECONDS, Clock
 from jobs.schedules.firing import SLOTS_AT_ONCE, fire_due
 from jobs.schedules.moments import moment_of
-from jobs.schedules.operations import pause_schedule, resume_schedule, switch_schedule
+from jobs.schedules.operations import (
+    pause_schedule,
+    resume_schedule,
+    switch_schedule,
+    trigger_schedule,
+)
 from jobs.schedules.starting import start_job
 from jobs.states import JobState
 from jobs.testing import run_enqueued_jobs
@@ -164,7 +169,7 @@ class TestTwoBeats:
         results = at_once(*[lambda: fire_due(schedule.pk, now=beat.now)] * 2)
 
         # Then the unique slot undoes one of them, its job included
-        assert sorted(type(each).__name__ for each in results) == ["IntegrityError", "bool"]
+        assert sorted(type(each).__name__ for each in results) == ["IntegrityError", "NoneType"]
         assert (ledger(schedule), Job.objects.count()) == (["13:00 ran"], 1)
         assert anew(schedule).total_run_count == 1
 
@@ -449,10 +454,12 @@ class TestADayWithoutBeat:
         beat.pass_time(hours=1)
 
         turns = 0
-        while fire_due(schedule.pk, now=beat.now):
+        fire_due(schedule.pk, now=beat.now)
+        while covered(schedule) < beat.now:
             turns += 1
             assert Slot.objects.count() == turns * SLOTS_AT_ONCE
             assert covered(schedule) == START + timedelta(seconds=turns * SLOTS_AT_ONCE)
+            fire_due(schedule.pk, now=beat.now)
 
         assert (turns, Slot.objects.count(), covered(schedule)) == (3, 3_600, beat.now)
         # The last minute is within its grace: it runs.
@@ -580,6 +587,34 @@ class TestAPause:
         assert ledger(schedule) == ["13:00 pause", "14:00 pause", "15:00 ran"]
         assert proved(beat.now)
 
+    def test_holds_back_what_waits_to_be_caught_up(self, beat):
+        schedule = make_schedule(policy={"missed": "run_all"})
+        beat.tick()
+        beat.pass_time(hours=3, minutes=30)
+        beat.restart()
+        beat.tick()
+        pause_schedule(schedule_id=schedule.pk, until=beat.now + timedelta(hours=1), by="ann")
+        beat.run(seconds=20)
+        assert ledger(schedule) == ["13:00 caught_up", "14:00 waiting", "15:00 waiting"]
+
+        resume_schedule(schedule_id=schedule.pk, by="ann")
+        beat.run(seconds=5)
+        assert ledger(schedule) == ["13:00 caught_up", "14:00 caught_up", "15:00 caught_up"]
+
+    def test_of_the_newest_lets_the_one_before_run_for_all_missed(self, beat):
+        schedule = make_schedule(policy={"missed": "run_once"})
+        beat.tick()
+        beat.pass_time(hours=3, minutes=30)
+        pause_schedule(schedule_id=schedule.pk, until=beat.now + timedelta(hours=1), by="ann")
+        beat.pass_time(minutes=45)
+        beat.restart()
+        beat.run(seconds=5)
+        assert ledger(schedule) == ["13:00 policy", "14:00 policy", "15:00 waiting", "16:00 pause"]
+
+        resume_schedule(schedule_id=schedule.pk, by="ann")
+        beat.run(seconds=5)
+        assert ledger(schedule)[2] == "15:00 caught_up"
+
     def test_is_ended_earlier_and_what_it_skipped_stays_skipped(self, beat):
         schedule = make_schedule(policy={"missed": "run_all"})
         pause_schedule(schedule_id=schedule.pk, until=START + timedelta(days=1), by="ann")
@@ -622,7 +657,7 @@ class TestAOneOff:
         assert not anew(schedule).enabled
         assert "had passed" in ScheduleCursor.objects.get().disabled_reason
 
-    def test_is_caught_up_though_it_is_disabled_by_then(self, beat):
+    def test_is_caught_up_and_then_disabled(self, beat):
         schedule = make_schedule(clocked=START + timedelta(hours=1))
         beat.tick()
         beat.pass_time(hours=3)
@@ -630,6 +665,49 @@ class TestAOneOff:
         beat.run(minutes=1)
         assert ledger(schedule) == ["13:00 caught_up"]
         assert not anew(schedule).enabled
+        assert proved(beat.now)
+
+    def test_that_waits_is_let_go_where_somebody_disables_it(self, beat):
+        schedule = make_schedule(one_off=True, policy={"overlap": "wait"})
+        trigger_schedule(schedule_id=schedule.pk, by="ann")  # Its job is live.
+        beat.run(hours=1, minutes=1)
+        assert ledger(schedule) == ["13:00 waiting"]
+
+        switch_schedule(schedule_id=schedule.pk, enabled=False, by="ann")
+        run_enqueued_jobs()
+        beat.run(minutes=1)
+        assert ledger(schedule) == ["13:00 policy"]
+
+    @pytest.mark.parametrize("before", ["clocked", "crontab"])
+    def test_that_was_moved_while_beat_was_away_runs_at_its_new_time_too(self, beat, before):
+        # Given a schedule whose slot passes while no beat runs, and that is then moved
+        one = {"clocked": START + timedelta(hours=1)}
+        schedule = make_schedule(**(one if before == "clocked" else {"cron": "0 13 * * *"}))
+        beat.tick()
+        beat.pass_time(hours=1, minutes=30)
+        later = ClockedSchedule.objects.create(clocked_time=START + timedelta(hours=6))
+        schedule.clocked, schedule.crontab, schedule.one_off = later, None, True
+        schedule.save()
+        beat.pass_time(minutes=30)
+        beat.restart()
+        beat.run(hours=5)
+
+        assert ledger(schedule) == ["13:00 caught_up", "18:00 ran"]
+        assert not anew(schedule).enabled
+        assert proved(beat.now)
+
+    def test_comes_once_however_often_something_else_of_it_was_changed(self, beat):
+        schedule = make_schedule(one_off=True, policy={"missed": "run_all"})
+        beat.tick()
+        beat.pass_time(hours=1, minutes=30)
+        PeriodicTask.objects.get(pk=schedule.pk).save()
+        schedule.description = "Another description."
+        schedule.save()
+        beat.pass_time(hours=2)
+        beat.restart()
+        beat.run(hours=1)
+        assert ledger(schedule) == ["13:00 caught_up"]
+        assert proved(beat.now)
 
     def test_runs_again_where_somebody_enables_it_again(self, beat):
         schedule = make_schedule(one_off=True)

@@ -1,6 +1,6 @@
 """Every change of a schedule is kept, with who made it: the ledger is judged by it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -234,26 +234,39 @@ class TestDefinitionsSince:
         moments = [beat.now]
         for number in range(3):
             beat.pass_time(hours=1)
-            schedule.description = str(number)
+            schedule.expires = START + timedelta(days=number)
             schedule.save()
             moments.append(beat.now)
 
         def since(moment):
-            found = definitions_since(schedule.pk, moment)
-            return [definition["description"] for _, definition in found]
+            return days_of(definitions_since(schedule.pk, moment))
 
-        assert since(moments[0] - timedelta(days=1)) == ["", "0", "1", "2"]
-        assert since(moments[1]) == ["0", "1", "2"]
-        assert since(moments[1] + timedelta(minutes=1)) == ["0", "1", "2"]
-        assert since(moments[3] + timedelta(days=9)) == ["2"]
+        assert since(moments[0] - timedelta(days=1)) == [None, 1, 2, 3]
+        assert since(moments[1]) == [1, 2, 3]
+        assert since(moments[1] + timedelta(minutes=1)) == [1, 2, 3]
+        assert since(moments[3] + timedelta(days=9)) == [3]
 
     def test_of_two_at_one_moment_end_with_the_last(self, beat):
         schedule = make_schedule()
-        for text in ("first", "second"):
-            schedule.description = text
+        for number in range(2):
+            schedule.expires = START + timedelta(days=number)
             schedule.save()
-        found = definitions_since(schedule.pk, beat.now)
-        assert [definition["description"] for _, definition in found] == ["second"]
+        assert days_of(definitions_since(schedule.pk, beat.now)) == [2]
+
+    def test_begin_nothing_anew_where_no_times_were_changed(self, beat):
+        schedule = make_schedule()
+        begun = beat.now
+        beat.pass_time(hours=1)
+        schedule.description = "Another."
+        schedule.save()
+        [(from_at, _)] = definitions_since(schedule.pk, beat.now)
+        assert from_at == begun
+
+
+def days_of(found):
+    """Return on which day of the month each definition expires."""
+    moments = [definition["expires"] for _, definition in found]
+    return [moment and datetime.fromisoformat(moment).day for moment in moments]
 
 
 class TestASolarSchedule:

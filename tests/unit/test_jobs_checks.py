@@ -120,6 +120,14 @@ class TestCheckSettings:
         assert "often" in fault.msg
         assert words in fault.msg
 
+    @pytest.mark.parametrize("names", [("often", "often"), ("",), ("x" * 201,)])
+    def test_names_rows_whose_names_can_not_be(self, settings, names):
+        settings.JOBS_SCHEDULES = tuple(
+            CronJob(name=name, cron="* * * * *", task=do_nothing.name, payload={"label": "it"})
+            for name in names
+        )
+        assert faults() == {"jobs.E020"}
+
 
 def task_of(name: str):
     return current_app.tasks[name]
