@@ -58,12 +58,16 @@ class StoreMissing(ExportError):
 
 
 class StoreLooksWrong(ExportError):
-    """So many files are missing that it must be another store. Nothing was deleted."""
+    """So many files are missing that it must be another store. What had expired was deleted."""
 
-    def __init__(self, missing: int, checked: int) -> None:
+    def __init__(self, missing: int, completed: int, expired: int) -> None:
         super().__init__(
-            f"{missing} of {checked} completed exports have no file, so nothing was deleted. "
-            "Is EXPORTS_STORAGE_URL the store that they were written to, and is it mounted?"
+            f"{missing} of {completed} completed exports have no file. "
+            "Is EXPORTS_STORAGE_URL the store that they were written to, and is it mounted? "
+            f"What had expired was deleted ({expired}); "
+            "rows without a file, files without a row and old parts were left alone. "
+            "Mend the store and run exports.delete_expired_files again; "
+            "if the files are lost for good, their rows go as they expire."
         )
 
 

@@ -32,6 +32,11 @@ def list_exports(
     return list(exports.filter(**{name: value for name, value in wanted.items() if value})[:limit])
 
 
+def has_written() -> bool:
+    """Whether any attempt has begun to write a file: it has made the store, if nobody had."""
+    return Export.objects.filter(parts_started__gt=0).exists()
+
+
 def count_attempts(export: Export) -> int:
     """Return the executions that ended in an error or a success; also while more may follow."""
     return export.attempts if export.job is None else export.job.attempts

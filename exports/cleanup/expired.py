@@ -10,8 +10,10 @@ from exports.object_store import ObjectStore
 from exports.states import LIVE
 from jobs.upkeep.batches import act_in_batches
 
-#: A batch is short, for the store is asked once for each while their rows are locked.
-BATCH_EXPORTS = 20
+#: A transaction for each: the store can't take back a file that it deleted, so a rollback must
+#: bring back one row without a file at most. Of many, the store would look like a wrong one.
+#: Nor are rows locked while the store is asked about others.
+BATCH_EXPORTS = 1
 
 
 def delete_expired(store: ObjectStore, *, before: datetime) -> int:
@@ -26,9 +28,9 @@ def delete_expired(store: ObjectStore, *, before: datetime) -> int:
 
 def _delete_with_files(store: ObjectStore, exports: QuerySet[Export]) -> None:
     """
-    Delete locked exports; killed in between, the rows are there and the next run goes on.
+    Delete a locked export; killed in between, the row is there and the next run goes on.
 
-    Losing the race to a retry by hand means that the export is live again and not among these;
+    Losing the race to a retry by hand means that the export is live again and not this one;
     a retry that comes later waits for the lock, and is refused.
     """
     for export in exports.only("tenant_id", "format"):

@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
-from exports.errors import StoreLooksWrong
 from exports.models import Export
 from exports.object_store import ObjectStore
 from exports.states import ExportStatus
 
 #: The folder of every export's key.
 FOLDER = "exports"
-
-#: A few files may be lost; of more than so many, more than half are another store's.
-FEW = 10
 
 #: These have a file that nobody may have.
 UNFINISHED = (ExportStatus.FAILED, ExportStatus.CANCELLED)
@@ -32,15 +28,15 @@ class Survey:
     fileless: list[uuid.UUID] = field(default_factory=list)
     completed: int = 0
 
-    def refuse_wrong_store(self) -> None:
+    @property
+    def looks_wrong(self) -> bool:
         """
-        Stop before anything is deleted, where the store is not the one that was written to.
+        Whether more than half of the files are missing: this is not the store they were written to.
 
-        :raises StoreLooksWrong: if more than half of more than a few files are missing.
+        A single one says nothing: a clean-up that is killed leaves as much, by design.
         """
         missing = len(self.fileless)
-        if self.completed > FEW and missing * 2 > self.completed:
-            raise StoreLooksWrong(missing, self.completed)
+        return missing > 1 and missing * 2 > self.completed
 
     def compare(self, tenant: str, files: Files, *, before: datetime) -> None:
         """Compare a tenant's files with its rows; a file younger than `before` is no orphan yet."""

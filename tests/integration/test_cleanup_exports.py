@@ -7,9 +7,10 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
-from exports.cleanup import expired, log_events, strays
+from exports.cleanup import log_events, strays
 from exports.cleanup.clean_up import clean_up
 from exports.errors import StoreLooksWrong, StoreMissing, Superseded
 from exports.models import Export
@@ -51,13 +52,21 @@ def make_export(acme, store):
     def make_export(status=ExportStatus.COMPLETED, *, settled_at=NOW, file=True, tenant=acme):
         wanted = {"dataset": "items", "format": "csv"}
         export = Export.objects.create(
-            tenant=tenant, status=status, settled_at=settled_at, **wanted
+            tenant=tenant, status=status, settled_at=settled_at, parts_started=1, **wanted
         )
         if file:
             put(store, export.key, at=settled_at or NOW)
         return export
 
     return make_export
+
+
+def request_and_cancel(tenant):
+    asked = {"tenant_id": tenant.pk, "user_id": None, "dataset": "items", "format": "csv"}
+    export = request_export(**asked)
+    assert export.job_id
+    cancel_job(job_id=export.job_id, by="ann")
+    return export
 
 
 def put(store, key, *, at=NOW):
@@ -69,6 +78,28 @@ def put(store, key, *, at=NOW):
 
 def grow_old(path, at):
     os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+class FailsAt(FileStore):
+    """A store whose connection breaks once, before or after it has deleted a file."""
+
+    def __init__(self, root, number, *, file_gone):
+        super().__init__(root)
+        self.number, self.file_gone = number, file_gone
+
+    def delete(self, key):
+        self.number -= 1
+        if self.number == 0 and not self.file_gone:
+            raise OSError("the network is down")
+        super().delete(key)
+        if self.number == 0:
+            raise OSError("the network is down")
+
+
+def count_free():
+    """Return how many exports nobody has locked."""
+    with transaction.atomic():
+        return len(Export.objects.select_for_update(skip_locked=True))
 
 
 def files(store):
@@ -136,8 +167,35 @@ class TestExpiredExports:
         clean_up(store, now=NOW)
         assert exports() == set()
 
-    def test_go_once_when_the_clean_up_runs_twice_at_once(self, make_export, store, monkeypatch):
-        monkeypatch.setattr(expired, "BATCH_EXPORTS", 2)
+    @pytest.mark.parametrize("file_gone", [False, True])
+    def test_go_one_by_one_so_that_a_failure_costs_no_row_of_another(
+        self, make_export, store, file_gone
+    ):
+        # Given a store that fails once, at the sixteenth of twenty files
+        for _ in range(20):
+            make_export(settled_at=OLD)
+        with pytest.raises(OSError, match="the network"):
+            clean_up(FailsAt(store.root, 16, file_gone=file_gone), now=NOW)
+        assert len(exports()) == 5
+
+        # Then the next run takes this store for the right one, and goes on
+        clean_up(store, now=NOW)
+        assert (exports(), files(store)) == both()
+
+    def test_are_locked_one_at_a_time(self, make_export, store):
+        for _ in range(3):
+            make_export(settled_at=OLD)
+        free = []
+
+        class Watched(FileStore):
+            def delete(self, key):
+                free.extend(at_once(count_free))
+                super().delete(key)
+
+        clean_up(Watched(store.root), now=NOW)
+        assert free == [2, 1, 0]
+
+    def test_go_once_when_the_clean_up_runs_twice_at_once(self, make_export, store):
         kept = make_export()
         for _ in range(20):
             make_export(settled_at=OLD)
@@ -151,10 +209,7 @@ class TestARetryByHand:
     @pytest.fixture
     def failed(self, acme):
         """A real export that was cancelled long ago, with its job."""
-        asked = {"tenant_id": acme.pk, "user_id": None, "dataset": "items", "format": "csv"}
-        export = request_export(**asked)
-        assert export.job_id
-        cancel_job(job_id=export.job_id, by="ann")
+        export = request_and_cancel(acme)
         Export.objects.update(settled_at=OLD)
         return export
 
@@ -296,19 +351,69 @@ class TestAStoreThatLooksWrong:
         clean_up(store, now=NOW)
         assert not store.root.exists()
 
-    @pytest.mark.parametrize(("there", "missing"), [(5, 6), (0, 11), (5, 7)])
-    def test_is_one_that_lacks_more_than_half(self, make_export, store, there, missing):
-        for number in range(there + missing):
-            make_export(file=number < there, settled_at=OLD if number % 2 else NOW)
-        put(store, "exports/0193/somebody-elses.csv", at=NOW - 2 * DAY)
+    def test_is_none_where_the_only_export_never_began(self, acme, store):
+        request_and_cancel(acme)
 
+        clean_up(store, now=NOW)
+
+        assert Export.objects.get().status == ExportStatus.CANCELLED
+
+    @pytest.mark.parametrize(("there", "missing"), [(0, 2), (1, 2), (5, 6), (0, 11)])
+    def test_is_one_that_lacks_more_than_half(self, make_export, store, there, missing):
+        # Given rows without a file, a file without a row, and a part that nobody writes to
+        for number in range(there + missing):
+            make_export(file=number < there)
+        put(store, "exports/0193/somebody-elses.csv", at=NOW - 2 * DAY)
+        stale = store.start_part("exports/0193/stale.csv", 1)
+        grow_old(stale.path, NOW - 2 * DAY)
+
+        # Then all are left alone
         with self.nothing_deleted(store):
             said = f"{missing} of {there + missing} completed exports have no file"
             with pytest.raises(StoreLooksWrong, match=said):
                 clean_up(store, now=NOW)
+        stale.publish()
 
-    @pytest.mark.parametrize(("there", "missing"), [(6, 6), (6, 5), (0, 10)])
-    def test_is_none_that_lacks_half_or_a_few(self, make_export, store, there, missing):
+    def test_loses_what_has_expired_and_says_so(self, make_export, store):
+        kept = make_export(file=False), make_export(file=False)
+        make_export(settled_at=OLD, file=False), make_export(settled_at=OLD)
+
+        with pytest.raises(StoreLooksWrong, match=r"expired was deleted \(2\)"):
+            clean_up(store, now=NOW)
+
+        assert (exports(), files(store)) == ({each.pk for each in kept}, set())
+
+    def test_costs_no_file_once_the_right_one_is_back(self, make_export, store):
+        # Given an empty folder, for the disk that should be mounted there is not
+        kept = make_export(settled_at=NOW - 2 * DAY), make_export(settled_at=NOW - 2 * DAY)
+        expired = make_export(settled_at=OLD)
+        away = store.root.rename(store.root.with_name("away"))
+        store.root.mkdir()
+        with pytest.raises(StoreLooksWrong):
+            clean_up(store, now=NOW)
+
+        # When it is mounted again, then only the file of what had expired is without a row
+        store.root.rmdir()
+        away.rename(store.root)
+        assert files(store) == {each.key for each in (*kept, expired)}
+        clean_up(store, now=NOW)
+        assert (exports(), files(store)) == both(*kept)
+
+    def test_stops_looking_wrong_once_what_was_lost_has_expired(self, make_export, store):
+        store.root.mkdir()
+        make_export(file=False), make_export(file=False)
+        later = NOW + 31 * DAY
+
+        for now in (NOW, later):
+            with pytest.raises(StoreLooksWrong):
+                clean_up(store, now=now)
+
+        kept = make_export(settled_at=later)
+        clean_up(store, now=later)
+        assert (exports(), files(store)) == both(kept)
+
+    @pytest.mark.parametrize(("there", "missing"), [(0, 1), (1, 1), (2, 2), (6, 5)])
+    def test_is_none_that_lacks_half_or_a_single_file(self, make_export, store, there, missing):
         store.root.mkdir()
         for number in range(there + missing):
             make_export(file=number < there)
@@ -327,6 +432,18 @@ class TestAStoreThatLooksWrong:
         job = Job.objects.get()
         assert (job.state, job.failures) == ("failed", 4)
         assert str(store.root) in job.error
+
+    def test_fails_its_job_with_what_was_done_and_what_to_do(self, make_export, store):
+        store.root.mkdir()
+        make_export(file=False), make_export(file=False)
+
+        with pytest.raises(StoreLooksWrong):
+            run_part(delete_expired_files, at=NOW)
+
+        job = Job.objects.get()
+        assert (job.state, job.failures) == ("failed", 4)
+        for words in ("EXPORTS_STORAGE_URL", "left alone", "run exports.delete_expired_files"):
+            assert words in job.error
 
     def test_is_one_whose_folders_cannot_be_read(self, make_export, store, monkeypatch):
         make_export()
