@@ -1,7 +1,7 @@
 """Deleting in batches: nobody is waited for, nothing in use is touched, nothing is done twice."""
 
 import threading
-import time
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -18,11 +18,15 @@ from project.accounts.models import Session
 from tests.cleaning import meanwhile
 from tests.deliveries import at_once
 from tests.drills import ACME
+from tests.harness.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = timezone.now()
 EXPIRED = Session.objects.filter(expire_date__lt=NOW)
+
+#: An advisory lock that nobody else takes.
+GATE = 4_711
 
 delete_expired = partial(delete_in_batches, EXPIRED, by="expire_date")
 
@@ -56,6 +60,27 @@ def in_thread(delete, rows):
         return delete(rows, by="expire_date")
     finally:
         connection.close()
+
+
+@contextmanager
+def gate_closed():
+    """Let every statement that asks for this lock stand still until the block ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [GATE])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [GATE])
+
+
+def somebody_stands_at_the_gate():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+            "WHERE datname = current_database() AND objid = %s AND NOT granted",
+            [GATE],
+        )
+        return cursor.fetchone()[0]
 
 
 class TestDeleteInBatches:
@@ -117,16 +142,17 @@ class TestDeleteInBatches:
 
     @pytest.mark.parametrize("delete", [delete_in_batches, act_on_each])
     def test_leaves_a_row_that_was_saved_between_the_look_and_the_lock(self, delete):
-        # Given a search so slow that a request can commit in the middle of it
+        # Given a search that has begun, and stands still at the first row
         make_sessions(3, apart=-timedelta(seconds=1))
-        slow = EXPIRED.extra(where=["pg_sleep(0.2)::text IS NOT NULL"])
+        slow = EXPIRED.extra(where=[f"pg_advisory_xact_lock_shared({GATE})::text IS NOT NULL"])
         found = []
         searching = threading.Thread(target=lambda: found.append(in_thread(delete, slow)))
-        searching.start()
+        with gate_closed():
+            searching.start()
+            wait_for(somebody_stands_at_the_gate, 60, "the search began")
 
-        # When the last row is extended while the first is looked at
-        time.sleep(0.1)
-        Session.objects.filter(pk="key-002").update(expire_date=NOW + timedelta(days=14))
+            # When a request extends the last row before the search comes to it
+            Session.objects.filter(pk="key-002").update(expire_date=NOW + timedelta(days=14))
         searching.join()
 
         # Then the others go
