@@ -13,6 +13,21 @@ from jobs.models import Job, Slot
 from jobs.states import SlotOutcome
 from jobs.testing import run_enqueued_jobs
 
+#: What the apps register for the night: each is a job of its own.
+PARTS = {
+    "accounts.delete_expired_invitations",
+    "accounts.delete_expired_sessions",
+    "dead_letters.delete_expired",
+    "exports.delete_expired_files",
+    "health.delete_expired_checks",
+    "jobs.delete_expired_requests",
+    "jobs.delete_settled_jobs",
+    "metrics.delete_expired_events",
+    "results.delete_expired",
+    "schedules.delete_expired_slots",
+    "workspace.archive_projects",
+}
+
 PATIENCE_SECONDS = 30
 
 

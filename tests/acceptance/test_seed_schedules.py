@@ -9,26 +9,13 @@ import pytest
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from project.schedule import SCHEDULES
+from tests.cleaning import PARTS
 from tests.harness import ledger
 from tests.harness.embedded import Embedded
 from tests.harness.system import System
 
 NAMES = ("aggregate_metrics", "daily_cleanup", "health_check")
 
-#: What the apps register for the night: each is a job of its own.
-PARTS = {
-    "accounts.delete_expired_invitations",
-    "accounts.delete_expired_sessions",
-    "dead_letters.delete_expired",
-    "exports.delete_expired_files",
-    "health.delete_expired_checks",
-    "jobs.delete_expired_requests",
-    "jobs.delete_settled_jobs",
-    "metrics.delete_expired_events",
-    "results.delete_expired",
-    "schedules.delete_expired_slots",
-    "workspace.archive_projects",
-}
 
 #: What the cron table itself starts.
 SEEDS = {each.task for each in SCHEDULES}

@@ -14,26 +14,12 @@ from jobs.upkeep import parts, results
 from jobs.upkeep.tasks import start_cleanup
 from project.accounts.models import Session
 from project.schedule import SCHEDULES
-from tests.cleaning import make_slot, run_part
+from tests.cleaning import PARTS, make_slot, run_part
 from tests.drills import fresh, run_atomic, run_freely, script
 
 pytestmark = pytest.mark.django_db
 
 MIDNIGHT = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-
-PARTS = {
-    "accounts.delete_expired_invitations",
-    "accounts.delete_expired_sessions",
-    "dead_letters.delete_expired",
-    "exports.delete_expired_files",
-    "health.delete_expired_checks",
-    "jobs.delete_expired_requests",
-    "jobs.delete_settled_jobs",
-    "metrics.delete_expired_events",
-    "results.delete_expired",
-    "schedules.delete_expired_slots",
-    "workspace.archive_projects",
-}
 
 
 @pytest.fixture(autouse=True)
