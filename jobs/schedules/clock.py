@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, TextField
 from django.db.models.functions import Cast
 from django_celery_beat.models import PeriodicTask
 
 from jobs.database_clock import database_now
 from jobs.engine.patience import AWAY
-from jobs.models import Slot
+from jobs.models import ScheduleCursor, Slot
 from jobs.schedules import alerts, log_events
 from jobs.schedules.definitions import PLAIN_FIELDS, POLICY_FIELDS, Definition, definition_of
 from jobs.schedules.errors import BrokenSchedule
@@ -88,6 +89,9 @@ class Clock:
             return self._fire_if_due(look, now)
         except AWAY:
             raise
+        except ValidationError as unreadable:
+            _disable_unreadable(look.pk, unreadable)
+            return float("inf")
         except Exception as error:
             _alert(look.pk, error)
             return PATIENCE_SECONDS
@@ -171,6 +175,19 @@ def _first_after(definition: Definition, moment: datetime) -> datetime | None:
 
 def _pause(look: Look) -> float:
     return min(60.0 / (look.catch_up_per_minute or 1), PATIENCE_SECONDS)
+
+
+def _disable_unreadable(schedule_id: int, fault: ValidationError) -> None:
+    """
+    Disable a schedule that no model can read, such as one in a zone that this machine lacks.
+
+    Losing the race means that another beat has disabled it, and alerted.
+    """
+    reason = "; ".join(fault.messages)
+    enabled = PeriodicTask.objects.filter(pk=schedule_id, enabled=True)
+    if enabled.update(enabled=False):
+        ScheduleCursor.objects.filter(pk=schedule_id).update(disabled_reason=reason)
+        _alert(schedule_id, fault)
 
 
 def _alert(schedule_id: int, error: Exception) -> None:

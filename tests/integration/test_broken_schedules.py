@@ -8,7 +8,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from jobs import enqueue
 from jobs.errors import GiveUp
-from jobs.models import Alert, Job, SchedulePolicy, Slot
+from jobs.models import Alert, Job, ScheduleCursor, SchedulePolicy, Slot
 from jobs.schedules import alerts, clock, firing
 from jobs.schedules.operations import switch_schedule
 from jobs.states import AlertKind
@@ -183,6 +183,9 @@ class TestABrokenSchedule:
         assert ledger(other) == ["13:00 ran"]
         [alert] = Alert.objects.filter(kind=AlertKind.CRON_FAILURE)
         assert "Mars/Olympus" in alert.data["error"]
+        # And it is disabled with the reason
+        assert PeriodicTask.objects.filter(enabled=True).get() == other
+        assert "Mars/Olympus" in ScheduleCursor.objects.get(schedule=schedule).disabled_reason
 
 
 class TestAnUnknownTask:
