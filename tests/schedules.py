@@ -15,14 +15,13 @@ from django_celery_beat.models import (
 from jobs.models import Alert, Job, ScheduleCursor, SchedulePolicy, ScheduleRevision, Slot
 from jobs.schedules import operations, queries, revisions
 from jobs.schedules.clock import Clock
+from jobs.schedules.definitions import CRONTAB_FIELDS
 from jobs.schedules.verify import verify_slots
 from jobs.states import AlertKind
 from tests.drills import run_atomic
 
 #: A Monday to come: jobs that are enqueued for it have not expired.
 START = datetime(2035, 1, 1, 12, tzinfo=UTC)
-
-FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
 class Beat:
@@ -84,7 +83,7 @@ def make_schedule(
 
 
 def make_crontab(expression: str, zone: str = "UTC") -> CrontabSchedule:
-    fields = dict(zip(FIELDS, expression.split(), strict=True))
+    fields = dict(zip(CRONTAB_FIELDS, expression.split(), strict=True))
     return CrontabSchedule.objects.create(**fields, timezone=zone)
 
 

@@ -14,7 +14,13 @@ from jobs.database_clock import database_now
 from jobs.engine.patience import AWAY
 from jobs.models import ScheduleCursor, Slot
 from jobs.schedules import alerts, log_events
-from jobs.schedules.definitions import PLAIN_FIELDS, POLICY_FIELDS, Definition, definition_of
+from jobs.schedules.definitions import (
+    CRONTAB_FIELDS,
+    PLAIN_FIELDS,
+    POLICY_FIELDS,
+    Definition,
+    definition_of,
+)
 from jobs.schedules.errors import BrokenSchedule
 from jobs.schedules.firing import fire_due
 from jobs.schedules.locking import read_schedule
@@ -38,9 +44,8 @@ LOOKED_AT = ("pk", "has_waiting", "cursor__covered_until", "policy__catch_up_per
 DEFINING = (
     *PLAIN_FIELDS, "start_time", "expires", "policy__paused_until",
     *(f"policy__{name}" for name in POLICY_FIELDS),
-    "crontab__minute", "crontab__hour", "crontab__day_of_month", "crontab__month_of_year",
-    "crontab__day_of_week", "zone", "interval__every", "interval__period",
-    "clocked__clocked_time", "solar_id",
+    *(f"crontab__{name}" for name in CRONTAB_FIELDS), "zone",
+    "interval__every", "interval__period", "clocked__clocked_time", "solar_id",
 )  # fmt: skip
 
 

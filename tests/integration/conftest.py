@@ -5,6 +5,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from tests.people import OPERATOR, make_user
+from tests.schedules import Beat
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +19,9 @@ def admin(client: Client) -> Client:
     """The browser of an operator who may do everything."""
     client.force_login(make_user(OPERATOR, is_staff=True, is_superuser=True))
     return client
+
+
+@pytest.fixture
+def beat(monkeypatch: pytest.MonkeyPatch) -> Beat:
+    """A beat whose clock the test moves."""
+    return Beat(monkeypatch)

@@ -15,7 +15,6 @@ from jobs.states import AlertKind
 from jobs.testing import run_enqueued_jobs
 from tests.drills import run_atomic, run_freely, script
 from tests.schedules import (
-    Beat,
     anew,
     changes_of,
     cron_alerts,
@@ -27,11 +26,6 @@ from tests.schedules import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 def columns(**changes):

@@ -15,7 +15,6 @@ from tests.deliveries import at_once
 from tests.drills import run_atomic
 from tests.schedules import (
     START,
-    Beat,
     ledger,
     make_crontab,
     make_schedule,
@@ -24,11 +23,6 @@ from tests.schedules import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 class TestAChange:

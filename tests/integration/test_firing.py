@@ -22,7 +22,6 @@ from tests.deliveries import at_once
 from tests.drills import fresh, run_freely, script
 from tests.schedules import (
     START,
-    Beat,
     anew,
     covered,
     cron_alerts,
@@ -34,11 +33,6 @@ from tests.schedules import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 class TestASlot:

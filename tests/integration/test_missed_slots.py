@@ -10,7 +10,6 @@ from jobs.schedules.firing import SLOTS_AT_ONCE, fire_due
 from jobs.testing import run_enqueued_jobs
 from tests.schedules import (
     START,
-    Beat,
     covered,
     jobs_of,
     ledger,
@@ -19,11 +18,6 @@ from tests.schedules import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 class TestADayWithoutBeat:

@@ -14,7 +14,6 @@ from jobs.schedules.operations import (
 from jobs.testing import run_enqueued_jobs
 from tests.schedules import (
     START,
-    Beat,
     anew,
     cron_alerts,
     ledger,
@@ -23,11 +22,6 @@ from tests.schedules import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 class TestAOneOff:

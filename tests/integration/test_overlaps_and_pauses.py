@@ -17,7 +17,6 @@ from jobs.testing import run_enqueued_jobs
 from tests.drills import run_freely
 from tests.schedules import (
     START,
-    Beat,
     jobs_of,
     ledger,
     make_schedule,
@@ -25,11 +24,6 @@ from tests.schedules import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 class TestAnOverlap:

@@ -15,7 +15,6 @@ from jobs.schedules.revisions import changed_by, definitions_since, note_change
 from tests.deliveries import at_once
 from tests.schedules import (
     START,
-    Beat,
     changes_of,
     ledger,
     make_crontab,
@@ -25,11 +24,6 @@ from tests.schedules import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 def newest(schedule):

@@ -18,16 +18,11 @@ from jobs.schedules.locking import lock_schedule
 from jobs.schedules.operations import switch_schedule, trigger_schedule
 from jobs.schedules.sync import Synced, sync_schedules
 from tests.schedule_pages import LIST, page_of
-from tests.schedules import START, Beat, anew, cron_alerts, ledger, make_schedule, proved
+from tests.schedules import START, anew, cron_alerts, ledger, make_schedule, proved
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LAST_DAY = datetime(9999, 12, 31, 23, tzinfo=UTC)
-
-
-@pytest.fixture
-def beat(monkeypatch):
-    return Beat(monkeypatch)
 
 
 class TestTheEndOfTheCalendar:
