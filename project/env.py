@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import environ
+from cryptography.fernet import Fernet
 
 T = TypeVar("T")
 
@@ -113,5 +115,38 @@ def database(name: str, default: str) -> dict[str, Any]:
 
 
 def email(name: str, default: str) -> dict[str, Any]:
+    """Return Django's settings of a mail URL; one to an SMTP server gets our total deadline."""
     example = "smtp://user:password@127.0.0.1:1025"
-    return parsed(name, text(name, default), environ.Env.email_url_config, example)
+    config: dict[str, Any] = parsed(
+        name, text(name, default), environ.Env.email_url_config, example
+    )
+    if config["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+        config["EMAIL_BACKEND"] = "notifications.channels.email.smtp.EmailBackend"
+    return config
+
+
+def ports(name: str, default: str) -> frozenset[int]:
+    found = [part.strip() for part in text(name, default).split(",") if part.strip()]
+    for port in found:
+        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+            raise BadSetting(name, f"{port!r} is no port, 1 to 65535", default)
+    return frozenset(map(int, found))
+
+
+def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return networks in CIDR notation; none where the variable is not set."""
+    example = "10.20.0.0/16,fd00:20::/64"
+    return tuple(parsed(name, each, ip_network, example) for each in names(name))
+
+
+def fernet_keys(name: str) -> list[str]:
+    """Return keys of 32 bytes in URL-safe base64; none where the variable is not set."""
+    example = "a-key-from-cryptography.fernet.Fernet.generate_key"
+    found = names(name)
+    for place, key in enumerate(found, start=1):
+        try:
+            Fernet(key)
+        except Exception:  # Its text may quote the key.
+            fault = f"key {place} is not 32 bytes in URL-safe base64"
+            raise BadSetting(name, fault, example) from None
+    return found

@@ -205,6 +205,7 @@ JOBS_HEALTH_KEEP_DAYS = env.number("JOBS_HEALTH_KEEP_DAYS", 30, least=1)
 JOBS_EVENTS_KEEP_DAYS = env.number("JOBS_EVENTS_KEEP_DAYS", 400, least=2)
 #: How long a transaction may last that records an event, before the aggregate could miss it.
 JOBS_METRICS_OVERLAP_SECONDS = env.number("JOBS_METRICS_OVERLAP_SECONDS", 3_600, least=1)
+ACCOUNTS_INVITATION_HOURS = env.number("ACCOUNTS_INVITATION_HOURS", 168, least=1)
 ACCOUNTS_INVITATIONS_KEEP_DAYS = env.number("ACCOUNTS_INVITATIONS_KEEP_DAYS", 0)
 WORKSPACE_ARCHIVE_AFTER_DAYS = env.number("WORKSPACE_ARCHIVE_AFTER_DAYS", 90, least=1)
 
@@ -230,7 +231,35 @@ EXPORTS_PROGRESS_SECONDS = env.number("EXPORTS_PROGRESS_SECONDS", 1, least=1)
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 vars().update(env.email("EMAIL_URL", f"filemail:///{EMAIL_FILE_PATH}"))
 EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT_SECONDS", 10, least=1)
+#: For a whole mail, whatever the server does: EMAIL_TIMEOUT is for each of its answers.
+EMAIL_DEADLINE_SECONDS = env.number("EMAIL_DEADLINE_SECONDS", 30, least=1)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Offload <offload@localhost>")
+
+# --- Notifications: mails and webhooks ----------------------------------------------------------
+
+#: Where people find the product: the links in mails begin with it.
+PUBLIC_URL = env.url(
+    "PUBLIC_URL",
+    "http://127.0.0.1:8000",
+    schemes=("http", "https"),
+    example="https://offload.example.com",
+).rstrip("/")
+#: Fernet keys of encrypted columns: the first encrypts, all decrypt. None: one of SECRET_KEY's.
+SECRETS_KEYS = env.fernet_keys("SECRETS_KEYS")
+#: For one attempt of a delivery in all: name, connection, TLS, answer.
+NOTIFICATIONS_DELIVERY_SECONDS = env.number("NOTIFICATIONS_DELIVERY_SECONDS", 15, least=1, most=600)
+NOTIFICATIONS_PORTS = env.ports("NOTIFICATIONS_PORTS", "443,8443")
+#: Networks that webhooks may be sent to though they are private, by http and to any port.
+NOTIFICATIONS_TRUSTED_NETWORKS = env.networks("NOTIFICATIONS_TRUSTED_NETWORKS")
+NOTIFICATIONS_RETRY_AFTER_MAX_SECONDS = env.number(
+    "NOTIFICATIONS_RETRY_AFTER_MAX_SECONDS", 3_600, least=1
+)
+NOTIFICATIONS_BREAKER_FAILURES = env.number("NOTIFICATIONS_BREAKER_FAILURES", 5, least=1)
+NOTIFICATIONS_BREAKER_SECONDS = env.number("NOTIFICATIONS_BREAKER_SECONDS", 60, least=1)
+NOTIFICATIONS_BREAKER_MAX_SECONDS = env.number("NOTIFICATIONS_BREAKER_MAX_SECONDS", 3_600, least=1)
+NOTIFICATIONS_SECRET_OVERLAP_HOURS = env.number("NOTIFICATIONS_SECRET_OVERLAP_HOURS", 24)
+NOTIFICATIONS_ENDPOINTS_MAX = env.number("NOTIFICATIONS_ENDPOINTS_MAX", 20, least=1)
+NOTIFICATIONS_KEEP_DAYS = env.number("NOTIFICATIONS_KEEP_DAYS", 90, least=1)
 
 # --- Alerts -------------------------------------------------------------------------------------
 
