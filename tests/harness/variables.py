@@ -6,7 +6,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 READERS = frozenset(
     {"text", "flag", "number", "names", "choice", "url", "optional_url", "addresses", "database",
-     "email"}
+     "email", "fernet_keys", "networks", "ports"}
 )  # fmt: skip
 
 
