@@ -53,6 +53,26 @@ class GiveUp(TaskOutcome):
     """Another attempt can't end differently. The job fails now."""
 
 
+class RetryAfter(TaskOutcome):
+    """The attempt failed, and the other side said when to come again: the next waits so long."""
+
+    seconds = 0.0
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class NotNow(TaskOutcome):
+    """Nothing was tried: what the job needs is known to be away. It waits and spends no attempt."""
+
+    seconds = 0.0
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class JobExpired(JobError):
     """The job's `expires_at` passed before a worker could start it."""
 

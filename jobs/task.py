@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from jobs import operations, registry
 from jobs.engine import stopping
 from jobs.engine.delivery import Delivery
-from jobs.errors import EnqueueRefused, GiveUp, PayloadRefused
+from jobs.errors import EnqueueRefused, GiveUp, NotNow, PayloadRefused, RetryAfter
 from jobs.models import Job
 from jobs.registry import JobType
 
@@ -38,7 +38,7 @@ class JobTask(Task):  # type: ignore[type-arg]
     ignore_result = True
     store_errors_even_if_ignored = False
     autoretry_for = (Exception,)
-    dont_autoretry_for = (Reject, GiveUp, PayloadRefused)
+    dont_autoretry_for = (Reject, GiveUp, NotNow, PayloadRefused)
     retry_backoff = settings.JOBS_RETRY_BASE_SECONDS
     retry_backoff_max = max(LONGEST_RETRY_SECONDS, settings.JOBS_RETRY_BASE_SECONDS)
     retry_jitter = False  # Celery's default is full jitter: anything from 0 to the wait.
@@ -83,6 +83,8 @@ class JobTask(Task):  # type: ignore[type-arg]
             raise exc or MaxRetriesExceededError(f"Can't retry {job} again.")
         wait = _wait(eta, self.default_retry_delay if countdown is None else countdown)
         error = exc or Retry("asked for by the task")
+        if isinstance(error, RetryAfter):
+            wait = max(wait, timedelta(seconds=error.seconds))
         delivery.retry_later(error, wait)
         retry = Retry(exc=error, when=wait.total_seconds())  # type: ignore[arg-type]
         if throw:
@@ -137,6 +139,7 @@ def job_task(
     partition: Callable[[uuid.UUID, Any], str] | None = None,
     on_settled: Callable[[Job], None] = registry._nothing,
     on_replayed: Callable[[Job, Job], None] = registry._nothing,
+    tells_of_failure: bool = False,
     **celery_options: Any,
 ) -> Callable[[Callable[[Job, Any], None]], Any]:
     """
@@ -146,7 +149,8 @@ def job_task(
     happen once. With `atomic=False` it writes inside `job.fence()` or `job.succeeding()` alone.
     `max_in_flight` and `partition(tenant_id, payload)` set its own fairness. `on_settled(job)` runs
     in the transaction that settles a job of the type, whoever settles it; `on_replayed(old, new)`
-    in the one that replays it. Other options are Celery's (`max_retries`, `time_limit`, …).
+    in the one that replays it. `tells_of_failure`: its feature tells the person who asked when it
+    fails, so that `job.dead_lettered` need not. Other options are Celery's (`max_retries`, …).
     """
 
     def declare(function: Callable[[Job, Any], None]) -> Any:
@@ -160,6 +164,7 @@ def job_task(
             partition=partition,
             on_settled=on_settled,
             on_replayed=on_replayed,
+            tells_of_failure=tells_of_failure,
         )
         registry.register(job_type)
         make_task: Any = shared_task

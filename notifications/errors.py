@@ -56,7 +56,7 @@ class TooManyEndpoints(NotificationError):
 
 
 class DataTooLarge(NotificationError, ValueError):
-    """What is to be delivered is over the limit. Send an id, and let the receiver fetch the rest."""
+    """What is to be delivered is over the limit. Send an id; the receiver may fetch the rest."""
 
     def __init__(self, size: int, most: int) -> None:
         super().__init__(f"data: {size} bytes of JSON; at most {most} are delivered. Send an id.")

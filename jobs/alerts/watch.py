@@ -16,7 +16,7 @@ from django.db.models import Count, Min
 from django.db.models.functions import Now
 
 from jobs import log_events, queries
-from jobs.alerts import channels, operations
+from jobs.alerts import channels, operations, tenants
 from jobs.database_clock import database_now
 from jobs.models import Alert, DeadLetter, Process
 from jobs.states import AlertKind, DeadLetterState, DeliveryState
@@ -31,6 +31,7 @@ def look() -> None:
     """Raise every alert that is due now. Any number of processes may look at once."""
     for each in (
         operations.send_updates,
+        tenants.tell_of_more,
         _look_at_relay,
         _look_at_beat,
         _look_at_open_dead_letters,

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from jobs import log_events
 from jobs.alerts import operations as alerts
+from jobs.alerts import tenants
 from jobs.dead_letters import at_once, table
 from jobs.dead_letters.diagnosis import why_refused
 from jobs.dead_letters.fingerprint import incident_of
@@ -64,6 +65,7 @@ def _decide_and_store(message: DeadMessage) -> DeadLetter | None:
     )
     letter.save(force_insert=True)
     alerts.alert_of_dead_letter(letter, silent=job.queue == alerts.LANE)
+    tenants.tell(letter, lane=job.queue)
     return letter
 
 

@@ -15,7 +15,7 @@ from jobs import log_events
 from jobs.engine import claim, lifecycle, stopping
 from jobs.engine.heartbeat import heartbeat
 from jobs.engine.patience import drop_if_cut, patiently
-from jobs.errors import MoveRefused
+from jobs.errors import MoveRefused, NotNow
 from jobs.models import Job
 from jobs.registry import JobType
 from jobs.states import JobState, Outcome
@@ -72,6 +72,8 @@ class Delivery:
                 raise
             except (Ignore, Retry, Reject):
                 raise
+            except NotNow as later:
+                self._wait_for(later)
             except Exception as error:
                 self._fail(error)
 
@@ -91,6 +93,17 @@ class Delivery:
         stopping.raise_what_was_hidden()
         self._wait = error, wait
         patiently("retry", lambda: lifecycle.retry_later(self.job, error, wait), until=self._until)
+
+    def _wait_for(self, later: NotNow) -> NoReturn:
+        """Put the job back for a while, unspent. Losing the race means that it was cancelled."""
+        stopping.raise_what_was_hidden()
+        rest = timedelta(seconds=later.seconds)
+        patiently(
+            "put back",
+            lambda: lifecycle.put_back(self.job, str(later), rest=rest),
+            until=self._until,
+        )
+        raise Ignore
 
     def let_go(self) -> NoReturn:
         """

@@ -110,6 +110,14 @@ def take_lock() -> str:
     return f"SELECT {idle_limit(TAKE_IDLE_SECONDS)}, pg_advisory_xact_lock(hashtext('jobs.take'))"
 
 
+def is_held(partition: str) -> str:
+    """Return the condition that holds back this partition, by the table `jobs_partitionhold`."""
+    return (
+        f"EXISTS (SELECT 1 FROM jobs_partitionhold h WHERE h.partition = {partition} "
+        f"AND h.until > {now()})"
+    )
+
+
 TAKEN_COLUMNS = (
     "id, type, queue, payload, tenant_id, user_id, created_at, dispatch, failures, message_options"
 )
@@ -179,7 +187,8 @@ def _due_postgres(dues: str, limit: str, batch: int) -> str:
             SELECT partition, COALESCE(busy, 0) AS busy,
                    LEAST({limit} - COALESCE(busy, 0),
                          GREATEST(1, {batch} / COUNT(*) OVER ())) AS free
-              FROM names LEFT JOIN flying USING (partition) WHERE partition IS NOT NULL),
+              FROM names LEFT JOIN flying USING (partition)
+             WHERE partition IS NOT NULL AND NOT {is_held("names.partition")}),
         due AS (
             SELECT next.id, next.run_at, shares.busy,
                    ROW_NUMBER() OVER (PARTITION BY shares.partition
@@ -200,7 +209,7 @@ def _due_sqlite(dues: str, limit: str) -> str:
             SELECT id, run_at, partition, COALESCE(busy, 0) AS busy,
                    ROW_NUMBER() OVER (PARTITION BY partition ORDER BY run_at, id) AS turn
               FROM {TABLE} LEFT JOIN flying ON p = partition
-             WHERE {dues} AND run_at <= {now()}),
+             WHERE {dues} AND run_at <= {now()} AND NOT {is_held(f"{TABLE}.partition")}),
         due AS (SELECT id, run_at, busy, turn FROM ranked WHERE turn + busy <= {limit})"""
 
 
@@ -208,16 +217,19 @@ def seconds_until_due() -> str:
     """
     The seconds until the next job is due, negative where one waits for its slot; NULL: none waits.
 
-    PostgreSQL: the first of each partition, as `take` finds them, and not every job that waits.
+    A partition that is held waits for the end of its hold. PostgreSQL: the first of each
+    partition, as `take` finds them, and not every job that waits.
     """
     dues = "state IN ('waiting', 'retrying')"
     if not is_postgres():
-        seconds = "(JULIANDAY(MIN(run_at)) - JULIANDAY('now')) * 86400"
-        return f"SELECT {seconds} FROM {TABLE} WHERE {dues}"
+        due = "MAX(run_at, COALESCE(h.until, run_at))"
+        seconds = f"(JULIANDAY(MIN({due})) - JULIANDAY('now')) * 86400"
+        holds = "LEFT JOIN jobs_partitionhold h USING (partition)"
+        return f"SELECT {seconds} FROM {TABLE} {holds} WHERE {dues}"
     return f"""
         WITH RECURSIVE {_names(dues)}
-        SELECT EXTRACT(EPOCH FROM MIN(next.run_at) - {now()})
-          FROM names CROSS JOIN LATERAL (
+        SELECT EXTRACT(EPOCH FROM MIN(GREATEST(next.run_at, h.until)) - {now()})
+          FROM names LEFT JOIN jobs_partitionhold h USING (partition) CROSS JOIN LATERAL (
                SELECT run_at FROM {TABLE} j
                 WHERE j.partition = names.partition AND {dues}
                 ORDER BY run_at LIMIT 1) next"""

@@ -2,8 +2,9 @@
 
 from jobs.models.alert import Alert, AlertDelivery
 from jobs.models.audit import AuditEntry
-from jobs.models.dead_letter import BulkReplay, DeadLetter, Incident
+from jobs.models.dead_letter import BulkReplay, DeadLetter, Incident, TenantIncident
 from jobs.models.health import HealthCheck
+from jobs.models.hold import PartitionHold
 from jobs.models.job import Attempt, Job, JobQuerySet
 from jobs.models.metrics import DailyMetric, Event, MetricsState
 from jobs.models.process import Process, ProcessQuerySet
@@ -31,6 +32,7 @@ __all__ = [
     "Job",
     "JobQuerySet",
     "MetricsState",
+    "PartitionHold",
     "Process",
     "ProcessQuerySet",
     "ScheduleCursor",
@@ -38,4 +40,5 @@ __all__ = [
     "ScheduleRevision",
     "ScheduleSeed",
     "Slot",
+    "TenantIncident",
 ]

@@ -39,6 +39,34 @@ class Incident(models.Model):
         return " · ".join(part for part in parts if part) or self.get_kind_display()
 
 
+class TenantIncident(models.Model):
+    """
+    When a tenant was told of an incident that hit it, and up to which dead letter.
+
+    The tenant's counterpart of the incident's own columns, which are the operator's.
+    """
+
+    # No index of its own: the constraint below begins with it.
+    incident = models.ForeignKey(
+        Incident, models.CASCADE, related_name="tenants_told", db_index=False
+    )
+    tenant_id = models.UUIDField()
+    last_told_at = models.DateTimeField(db_default=Now())
+    #: The newest of those that were told of: ids rise with time.
+    told_up_to = models.UUIDField()
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["incident", "tenant_id"], name="jobs_one_row_per_incident_and_tenant"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.incident_id} of {self.tenant_id}"
+
+
 class DeadLetter(models.Model):
     """
     A message that died, as it was, and what became of it.
