@@ -13,6 +13,7 @@ from django.conf import settings
 from notifications.channels.webhook.answers import Answer, excerpt_of, header, retry_after_seconds
 from notifications.channels.webhook.failures import reason_of
 from notifications.channels.webhook.resolver import Resolver, system_resolver
+from notifications.channels.webhook.running import run
 from notifications.channels.webhook.transport import GuardedBackend
 from notifications.channels.webhook.urls import WebhookUrl, read_url
 from notifications.errors import AddressRefused, DeliveryFailed, UrlRefused
@@ -39,7 +40,7 @@ def post(
         target = read_url(url)
     except UrlRefused as refusal:
         raise AddressRefused(str(refusal)) from None
-    return asyncio.run(_post(target, _headers(target, headers, body), body, resolve))
+    return run(_post(target, _headers(target, headers, body), body, resolve))
 
 
 async def _post(

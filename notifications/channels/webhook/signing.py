@@ -25,10 +25,13 @@ def signed_headers(
     One signature for each secret, the newest first: a receiver accepts any of them, so it can
     change over to a new secret while the old one still counts.
 
-    :raises ValueError: without a secret: an unsigned webhook proves nothing.
+    :raises ValueError: without a secret, as an unsigned webhook proves nothing; or if the id holds
+        a full stop, which divides the parts of what is signed.
     """
     if not secrets:
         raise ValueError("A webhook is signed with one secret at least.")
+    if "." in message_id:
+        raise ValueError("The id of a webhook holds no full stop.")
     # The library overwrites the zone with UTC instead of converting, so it gets UTC.
     moment = datetime.fromtimestamp(timestamp, tz=UTC)
     text = body.decode()

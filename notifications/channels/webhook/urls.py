@@ -60,6 +60,7 @@ def check_url(text: str) -> str:
     reason = _why_not(url)
     if reason:
         raise UrlRefused(reason)
+    _check_length(str(url))  # Which may be longer: 8.8 is spelled 8.0.0.8.
     return str(url)
 
 
@@ -71,8 +72,7 @@ def read_url(text: str) -> WebhookUrl:
     """
     if not isinstance(text, str):
         raise UrlRefused("must be text.")
-    if len(text) > URL_MAX_CHARACTERS:
-        raise UrlRefused(f"has {len(text):,} characters; at most {URL_MAX_CHARACTERS:,} are kept.")
+    _check_length(text)
     if not text.isascii():
         raise UrlRefused("holds characters outside ASCII; write a host as xn--, a path as %xx.")
     if not _VISIBLE.fullmatch(text) or "\\" in text:
@@ -81,6 +81,11 @@ def read_url(text: str) -> WebhookUrl:
     if not parts:
         raise UrlRefused("has no scheme and host; it begins with https://.")
     return _read_parts(parts["scheme"].lower(), parts["authority"], parts["target"])
+
+
+def _check_length(text: str) -> None:
+    if len(text) > URL_MAX_CHARACTERS:
+        raise UrlRefused(f"has {len(text):,} characters; at most {URL_MAX_CHARACTERS:,} are kept.")
 
 
 def _read_parts(scheme: str, authority: str, target: str) -> WebhookUrl:
