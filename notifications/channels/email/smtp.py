@@ -1,7 +1,116 @@
 """Django's SMTP backend, with a deadline for the whole conversation."""
 
+import contextlib
+import functools
+import smtplib
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
+
+from notifications.channels.email.connecting import connect
+from notifications.channels.email.deadline import Deadline
+
+#: An answer of the server: no cut of ours, even if it came at the last moment.
+_ANSWERS = (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused)
+
+
+class Conversation(smtplib.SMTP):
+    """A conversation that ends with its deadline, whatever the server does."""
+
+    def __init__(self, *args: Any, deadline: Deadline, **options: Any) -> None:
+        self._deadline = deadline
+        super().__init__(*args, **options)
+
+    def _get_socket(self, host: str, port: int, timeout: object) -> socket.socket:
+        seconds = timeout if isinstance(timeout, int | float) else None
+        connection = connect(host, port, timeout_seconds=seconds, deadline=self._deadline)
+        self._deadline.cut(connection)
+        return connection
+
+
+class EncryptedConversation(smtplib.SMTP_SSL, Conversation):
+    """The same in TLS from its first byte; the handshake is under the deadline too."""
+
+    def __init__(self, *args: Any, deadline: Deadline, **options: Any) -> None:
+        self._deadline = deadline
+        smtplib.SMTP_SSL.__init__(self, *args, **options)
 
 
 class EmailBackend(smtp.EmailBackend):
-    """Sends mail by SMTP."""
+    """
+    Sends mail by SMTP, from the server's name to QUIT within EMAIL_DEADLINE_SECONDS.
+
+    EMAIL_TIMEOUT is for each read: a server that sends one byte now and then would never
+    meet it. Raises nothing once the server has accepted the last mail, or it would be sent again.
+    """
+
+    _partial_connection: smtplib.SMTP | None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline = Deadline(settings.EMAIL_DEADLINE_SECONDS)
+
+    @property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        kind = EncryptedConversation if self.use_ssl else Conversation
+        return cast("type[smtplib.SMTP]", functools.partial(kind, deadline=self._deadline))
+
+    def open(self) -> bool | None:
+        """
+        Connect, encrypt and log in, unless that is done.
+
+        :raises TimeoutError: if the deadline was over first.
+        """
+        if self.connection is not None:
+            return False
+        self._deadline = Deadline(settings.EMAIL_DEADLINE_SECONDS)
+        try:
+            with self._explained():
+                return super().open()
+        finally:
+            if self.connection is None:
+                self._abandon()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._abandon()
+
+    def _send(self, email_message: EmailMessage) -> bool:
+        with self._explained():
+            return bool(super()._send(email_message))  # type: ignore[misc]
+
+    def _close_connection(self, connection: smtplib.SMTP) -> None:
+        """Say goodbye. What becomes of that says nothing about the mails that were accepted."""
+        with contextlib.suppress(OSError):
+            connection.quit()
+        connection.close()
+
+    def _abandon(self) -> None:
+        """Leave nothing open behind a conversation, also one that never came to its beginning."""
+        if self._partial_connection is not None:
+            self._partial_connection.close()
+            self._partial_connection = None
+        self._deadline.cancel()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """
+        Say of a connection that broke once its time was over that this was why.
+
+        :raises TimeoutError: in place of the error that came of the cut.
+        """
+        try:
+            yield
+        except OSError as error:
+            deadline = self._deadline
+            if not deadline.over or isinstance(error, _ANSWERS):
+                raise
+            raise TimeoutError(
+                f"The mail server took over {deadline.seconds:g} s in all."
+            ) from error
