@@ -106,7 +106,7 @@ class WebhookReceiver:
         thread.start()
 
     def _accept(self) -> None:
-        while not self._released.is_set() or self._listener.fileno() != -1:
+        while True:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
