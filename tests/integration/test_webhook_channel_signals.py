@@ -1,0 +1,97 @@
+"""What a signal raises in the middle of a webhook comes out of it, whatever asyncio does."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+
+from notifications.channels.webhook.running import run
+from notifications.channels.webhook.sending import post
+from tests.webhook_receiver import WebhookReceiver, webhook_receiver
+
+
+class Stopped(BaseException):
+    """As the engine's own, which no `except Exception` catches."""
+
+
+ERRORS = [SoftTimeLimitExceeded, Stopped, KeyboardInterrupt, SystemExit]
+
+
+@pytest.fixture
+def raised_by_signal(request) -> Iterator[type[BaseException]]:
+    """Let SIGUSR1 raise the error wherever this thread is."""
+
+    def interrupt(*_: object) -> None:
+        raise request.param
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    yield request.param
+    signal.signal(signal.SIGUSR1, before)
+
+
+def interrupt_when_asked(receiver: WebhookReceiver) -> threading.Thread:
+    """Signal this process as soon as the receiver has the request."""
+
+    def wait_and_interrupt() -> None:
+        while not receiver.requests:
+            if receiver.wait_released(0.01):
+                return
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=wait_and_interrupt)
+    thread.start()
+    return thread
+
+
+class TestPost:
+    @pytest.mark.parametrize("raised_by_signal", ERRORS, indirect=True)
+    def test_lets_a_signals_error_through(self, settings, raised_by_signal):
+        # Given a webhook that waits for a receiver that hangs
+        settings.NOTIFICATIONS_TRUSTED_NETWORKS = (ip_network("127.0.0.0/8"),)
+        settings.NOTIFICATIONS_DELIVERY_SECONDS = 120
+        with webhook_receiver(default="hang") as receiver:
+            thread = interrupt_when_asked(receiver)
+
+            # When a signal comes, then its error does too, long before the deadline
+            with pytest.raises(raised_by_signal):
+                post(receiver.url, headers={}, body=b"{}")
+            thread.join()
+
+            # And the next webhook is sent as if nothing had been
+            receiver.default = 200
+            assert post(receiver.url, headers={}, body=b"{}").is_success
+
+
+class TestRun:
+    @pytest.mark.parametrize("error", ERRORS)
+    def test_lets_through_what_is_raised_in_a_callback(self, error):
+        def interrupted() -> None:
+            raise error
+
+        async def wait() -> None:
+            asyncio.get_running_loop().call_soon(interrupted)
+            await asyncio.sleep(120)
+
+        with pytest.raises(error):
+            run(wait())
+
+    @pytest.mark.parametrize("error", ERRORS)
+    def test_lets_through_what_is_raised_in_a_group_of_tasks(self, error):
+        async def interrupted() -> None:
+            raise error
+
+        async def wait() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(interrupted())
+                group.create_task(asyncio.sleep(120))
+
+        with pytest.raises(error):
+            run(wait())
+
+    def test_returns_what_the_coroutine_does(self):
+        assert run(asyncio.sleep(0, "done")) == "done"
