@@ -18,12 +18,16 @@ from exports.payloads import ExportPayload
 from exports.queries import get_export
 from exports.states import ExportStatus
 from jobs import enqueue, record_event
+from jobs.announcements import announce
 from jobs.errors import NotLive, NotReplayable
 from jobs.models import Job
 from jobs.operations import cancel_job, replay_job
 from jobs.states import JobState
 
 TASK = "exports.export_data"
+
+#: What whoever asked is told of: who cancels knows it.
+ANNOUNCED = (ExportStatus.COMPLETED, ExportStatus.FAILED)
 
 #: How the end of a job is told to the people who asked for its export.
 STATUS_OF = {
@@ -153,7 +157,7 @@ def write_file_facts(export: Export, facts: FileFacts) -> None:
 
 
 def write_outcome(job: Job) -> None:
-    """Tell the export how its job ended, whoever ended it, and record that as an event."""
+    """Tell the export how its job ended, whoever ended it; record and announce it as an event."""
     status = STATUS_OF[JobState(job.state)]
     told = Export.objects.filter(job=job).update(
         status=status,
@@ -163,6 +167,25 @@ def write_outcome(job: Job) -> None:
     )
     if told:  # Not for an export that was deleted, or runs again under a newer job.
         record_event(f"export.{status}", tenant_id=job.tenant_id)
+    if told and status in ANNOUNCED:
+        _announce(Export.objects.get(job=job))
+
+
+def _announce(export: Export) -> None:
+    announce(
+        f"export.{export.status}",
+        tenant_id=export.tenant_id,
+        user_id=export.requested_by_id,
+        data={
+            "export_id": str(export.pk),
+            "dataset": export.dataset,
+            "format": export.format,
+            "row_count": export.row_count,
+            "size_bytes": export.size_bytes,
+            "sha256": export.sha256 or None,
+            "error": export.error or None,
+        },
+    )
 
 
 def point_to_new_job(old: Job, new: Job) -> None:

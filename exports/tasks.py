@@ -39,6 +39,7 @@ log = structlog.get_logger("exports")
     atomic=False,
     on_settled=operations.write_outcome,
     on_replayed=operations.point_to_new_job,
+    tells_of_failure=True,
 )
 def export_data(job: Job, payload: ExportPayload) -> None:
     """

@@ -9,7 +9,7 @@ from django.conf import settings
 from pydantic import BaseModel, ValidationError
 
 from jobs.errors import PayloadRefused, UnknownTaskType
-from jobs.models import DeadLetter, Job
+from jobs.models import Job
 
 
 def _nothing(*_: Any) -> None:
@@ -116,23 +116,6 @@ def on_failure(hook: Callable[[Job], None]) -> None:
 def tell_of_failure(job: Job) -> None:
     for hook in _failure_hooks:
         hook(job)
-
-
-_dead_letter_hooks: list[Callable[[DeadLetter, int], None]] = []
-
-
-def on_dead_letter(hook: Callable[[DeadLetter, int], None]) -> None:
-    """
-    Call `hook` with a tenant's dead letter and the count of its cause that it stands for.
-
-    In the transaction that stores it; the first of a cause at once, then once per interval.
-    """
-    _dead_letter_hooks.append(hook)
-
-
-def tell_of_dead_letter(letter: DeadLetter, count: int) -> None:
-    for hook in _dead_letter_hooks:
-        hook(letter, count)
 
 
 def all_types() -> list[JobType]:

@@ -36,6 +36,15 @@ def reencrypt(token: bytes) -> bytes:
     return encrypt(decrypt(token))
 
 
+def is_current(token: bytes) -> bool:
+    """Tell whether the first key has encrypted it."""
+    try:
+        _keys(_configured()[0]).decrypt(token)
+    except InvalidToken:
+        return False
+    return True
+
+
 def _configured() -> list[str]:
     return settings.SECRETS_KEYS or [_derived(settings.SECRET_KEY)]
 

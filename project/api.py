@@ -10,6 +10,10 @@ from ninja.utils import check_csrf
 from exports.api import router as exports_router
 from jobs.api import router as jobs_router
 from jobs.http import Actor, Problem, refuse_nobody
+from notifications.api.endpoints import router as endpoints_router
+from notifications.api.notifications import router as notifications_router
+from notifications.api.preferences import router as preferences_router
+from notifications.api.syncs import router as syncs_router
 from project.problems import add_handlers
 from project.strict_json import StrictParser
 
@@ -63,3 +67,7 @@ api = NinjaAPI(
 add_handlers(api)
 api.add_router("exports", exports_router, tags=["exports"])
 api.add_router("jobs", jobs_router, tags=["jobs"])
+api.add_router("notifications", notifications_router, tags=["notifications"])
+api.add_router("notification-preferences", preferences_router, tags=["notifications"])
+api.add_router("syncs", syncs_router, tags=["webhooks"])
+api.add_router("webhook-endpoints", endpoints_router, tags=["webhooks"])

@@ -11,6 +11,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 import exports.errors
+import notifications.errors
 from jobs import errors
 from jobs.http import PROBLEM, Fault, Problem
 
@@ -29,6 +30,16 @@ STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     exports.errors.NotCompleted: (409, "Not completed", None),
     exports.errors.UnknownDataset: (422, "Invalid request", "dataset"),
     exports.errors.UnknownFormat: (422, "Invalid request", "format"),
+    notifications.errors.UnknownNotification: (404, "", "notification_id"),
+    notifications.errors.UnknownEndpoint: (404, "", "endpoint_id"),
+    notifications.errors.UnknownDelivery: (404, "", "delivery_id"),
+    notifications.errors.UnknownEventType: (422, "Invalid request", "event_type"),
+    notifications.errors.UrlRefused: (422, "Invalid request", "url"),
+    notifications.errors.MailRefused: (422, "Invalid request", None),
+    notifications.errors.DataTooLarge: (413, "", "data"),
+    notifications.errors.EndpointDisabled: (409, "Endpoint disabled", None),
+    notifications.errors.StillUnderWay: (409, "Still under way", None),
+    notifications.errors.TooManyEndpoints: (409, "Too many endpoints", None),
     RequestDataTooBig: (413, "", "body"),
 }
 
@@ -69,7 +80,8 @@ def _without_details(status: int, headers: dict[str, str]) -> Problem:
 
 def _answer_with(status: int, title: str, field: str | None) -> Callable[..., HttpResponse]:
     def answer(request: HttpRequest, error: Exception) -> HttpResponse:
-        return Problem(status, title, str(error), field=field).as_response()
+        at_fault = field or getattr(error, "field", None)
+        return Problem(status, title, str(error), field=at_fault).as_response()
 
     return answer
 

@@ -187,6 +187,8 @@ JOBS_UNKNOWN_TYPE_SECONDS = env.number("JOBS_UNKNOWN_TYPE_SECONDS", 600)
 JOBS_DEAD_LETTER_AFTER_SECONDS = env.number("JOBS_DEAD_LETTER_AFTER_SECONDS", 300, least=1)
 #: Whose `name` the admin shows for a job's tenant; the engine itself knows the id alone.
 JOBS_TENANT_MODEL = "accounts.Tenant"
+#: The job type that tells tenants and people of events; empty: nobody is told.
+JOBS_ANNOUNCE_TASK = "notifications.announce_event"
 #: Modules with job types outside the installed apps' `tasks` modules.
 JOBS_EXTRA_TASK_MODULES = env.names("JOBS_EXTRA_TASK_MODULES")
 #: Jobs of one partition (a tenant, unless the type says otherwise) that are queued or running.

@@ -23,6 +23,7 @@ PARTS = {
     "jobs.delete_expired_requests",
     "jobs.delete_settled_jobs",
     "metrics.delete_expired_events",
+    "notifications.delete_expired",
     "results.delete_expired",
     "schedules.delete_expired_slots",
     "workspace.archive_projects",

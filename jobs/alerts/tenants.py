@@ -1,8 +1,8 @@
 """
 Tells tenants of their dead letters: the first of a cause at once, then one per interval.
 
-Not by itself: it calls whoever listens (`registry.on_dead_letter`). Jobs of the lanes that would
-carry the news are left out, so that nothing feeds itself.
+As the event `job.dead_lettered`. Jobs of the lanes that would carry the news are left out, so that
+nothing feeds itself.
 """
 
 import uuid
@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from jobs import registry
+from jobs.announcements import announce
 from jobs.models import DeadLetter, TenantIncident
 from jobs.states import SYSTEM_TENANT, DeadLetterState
 
@@ -36,7 +37,7 @@ def tell(letter: DeadLetter, *, lane: str) -> None:
         incident=incident, tenant_id=tenant_id, defaults={"told_up_to": letter.pk}
     )
     if is_first:
-        registry.tell_of_dead_letter(letter, 1)
+        _announce(letter, count=1)
     else:
         _tell_again(row, letter)
 
@@ -66,8 +67,27 @@ def _tell_again(row: TenantIncident, letter: DeadLetter) -> bool:
         return False
     since = DeadLetter.objects.filter(incident=row.incident_id, tenant_id=row.tenant_id)
     count = since.filter(pk__gt=row.told_up_to, pk__lte=letter.pk).count()
-    registry.tell_of_dead_letter(letter, count)
+    _announce(letter, count=count)
     return True
+
+
+def _announce(letter: DeadLetter, *, count: int) -> None:
+    job_type = registry.find_type(letter.type)
+    told_already = job_type is not None and job_type.tells_of_failure
+    announce(
+        "job.dead_lettered",
+        tenant_id=letter.tenant_id,
+        user_id=None if told_already else letter.user_id,
+        data={
+            "incident_id": str(letter.incident_id),
+            "dead_letter_id": str(letter.pk),
+            "job_id": str(letter.job_id) if letter.job_id else None,
+            "type": letter.type,
+            "error": letter.error,
+            "attempts": letter.attempts,
+            "count": count,
+        },
+    )
 
 
 def _untold(**of: object) -> QuerySet[DeadLetter]:

@@ -12,8 +12,14 @@ class Role(models.TextChoices):
 class Scope(models.TextChoices):
     EXPORTS_READ = "exports:read", "See exports and download their files"
     EXPORTS_WRITE = "exports:write", "Request and cancel exports"
+    INVITATIONS_READ = "invitations:read", "See invitations"
+    INVITATIONS_WRITE = "invitations:write", "Invite people, revoke and resend invitations"
     JOBS_READ = "jobs:read", "See jobs and their attempts"
     JOBS_WRITE = "jobs:write", "Cancel and retry jobs"
+    NOTIFICATIONS_READ = "notifications:read", "See mails and their status"
+    NOTIFICATIONS_WRITE = "notifications:write", "Send mails"
+    WEBHOOKS_READ = "webhooks:read", "See webhook endpoints and deliveries"
+    WEBHOOKS_WRITE = "webhooks:write", "Change webhook endpoints, send and resend deliveries"
 
 
 MEMBER_SCOPES = frozenset({Scope.EXPORTS_READ, Scope.EXPORTS_WRITE, Scope.JOBS_READ})

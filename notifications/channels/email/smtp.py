@@ -5,7 +5,7 @@ import functools
 import smtplib
 import socket
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -16,6 +16,20 @@ from notifications.channels.email.deadline import Deadline
 
 #: An answer of the server: no cut of ours, even if it came at the last moment.
 _ANSWERS = (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused)
+
+
+class WholeLines:
+    """What a server says, line by line; half a line before a broken connection says nothing."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def readline(self, limit: int = -1) -> bytes:
+        line = self._source.readline(limit)
+        return line if line.endswith(b"\n") or len(line) == limit else b""
+
+    def close(self) -> None:
+        self._source.close()
 
 
 class Conversation(smtplib.SMTP):
@@ -30,6 +44,12 @@ class Conversation(smtplib.SMTP):
         connection = connect(host, port, timeout_seconds=seconds, deadline=self._deadline)
         self._deadline.cut(connection)
         return connection
+
+    def getreply(self) -> tuple[int, bytes]:
+        # smtplib takes the "55" of a reply that was cut for a code of its own.
+        if self.file is None and self.sock is not None:
+            self.file = WholeLines(self.sock.makefile("rb"))
+        return super().getreply()
 
 
 class EncryptedConversation(smtplib.SMTP_SSL, Conversation):

@@ -7,6 +7,7 @@ import httpcore2
 from django.conf import settings
 
 from notifications.channels.webhook.addresses import is_trusted, why_refused
+from notifications.channels.webhook.limited_stream import LimitedStream
 from notifications.channels.webhook.resolver import Resolver, resolve_apart
 from notifications.errors import AddressRefused, DeliveryFailed
 
@@ -46,11 +47,12 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         share = settings.NOTIFICATIONS_DELIVERY_SECONDS / (len(addresses) + 1)
         for address in addresses:
             try:
-                return await self._sockets.connect_tcp(
+                stream = await self._sockets.connect_tcp(
                     str(address), port, share, local_address, socket_options
                 )
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
+            return LimitedStream(stream, host)
         raise DeliveryFailed(f"{host} accepts no connection on port {port}.")
 
     async def connect_unix_socket(

@@ -1,0 +1,1 @@
+"""`/api/v1/`: mails, webhook endpoints, deliveries, preferences."""

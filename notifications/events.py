@@ -1,0 +1,42 @@
+"""The events that tenants and people are told of."""
+
+import re
+
+from notifications.errors import UnknownEventType
+
+#: Every type that the product announces, as people read it.
+EVENT_TYPES = {
+    "export.completed": "An export is ready to be downloaded",
+    "export.failed": "An export has failed",
+    "invitation.accepted": "Somebody has accepted an invitation",
+    "job.dead_lettered": "A job could not be done",
+}
+
+#: What an endpoint is sent on request, to see whether it works.
+TEST_EVENT = "endpoint.tested"
+
+#: Subscribes to every type.
+EVERY = "*"
+
+TYPE_MAX_CHARACTERS = 100
+_SPELLING = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
+
+
+def check_event_type(name: str) -> str:
+    """
+    Return the name of an event type: the product's, or a tenant's own.
+
+    :raises UnknownEventType: if it is not spelled as one.
+    """
+    if len(name) > TYPE_MAX_CHARACTERS or not _SPELLING.fullmatch(name):
+        raise UnknownEventType(name[:TYPE_MAX_CHARACTERS], EVENT_TYPES)
+    return name
+
+
+def check_subscription(names: list[str]) -> list[str]:
+    """
+    Return what an endpoint may subscribe to: each name once, in order.
+
+    :raises UnknownEventType: if one is neither spelled as a type nor `*`.
+    """
+    return sorted({name if name == EVERY else check_event_type(name) for name in names})

@@ -1,0 +1,1 @@
+"""What may be done to mails, endpoints and deliveries: the only modules that write their rows."""

@@ -1,0 +1,146 @@
+"""The only module that writes webhook endpoints, apart from their breakers."""
+
+import uuid
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from jobs.holds import release_partition
+from notifications import log_events
+from notifications.channels.webhook.signing import new_secret
+from notifications.channels.webhook.urls import check_url
+from notifications.errors import TooManyEndpoints
+from notifications.events import check_subscription
+from notifications.models import WebhookEndpoint
+from notifications.operations.breaker import CLOSED, partition_of
+from notifications.queries import get_endpoint
+
+REASON_MAX_CHARACTERS = 200
+
+
+def create_endpoint(
+    *,
+    tenant_id: uuid.UUID,
+    user_id: uuid.UUID | None,
+    url: str,
+    event_types: list[str],
+    description: str = "",
+) -> tuple[WebhookEndpoint, str]:
+    """
+    Store an endpoint and return it with its secret, which is shown this once.
+
+    :raises UrlRefused: if nothing is sent to such a URL, with the reason.
+    :raises UnknownEventType: if a subscription can't be one.
+    :raises TooManyEndpoints: if the tenant has NOTIFICATIONS_ENDPOINTS_MAX.
+    """
+    secret = new_secret()
+    endpoint = WebhookEndpoint(
+        tenant_id=tenant_id,
+        created_by_id=user_id,
+        url=check_url(url),
+        description=description,
+        event_types=check_subscription(event_types),
+        secret=secret,
+    )
+    # Two requests at once may pass the count together: one endpoint too many does no harm.
+    if WebhookEndpoint.objects.filter(tenant_id=tenant_id).count() >= _most():
+        raise TooManyEndpoints(_most())
+    endpoint.save(force_insert=True)
+    log_events.endpoint_created(endpoint)
+    return get_endpoint(tenant_id, endpoint.pk), secret
+
+
+def update_endpoint(
+    *,
+    tenant_id: uuid.UUID | None,
+    endpoint_id: uuid.UUID,
+    url: str | None = None,
+    event_types: list[str] | None = None,
+    description: str | None = None,
+    enabled: bool | None = None,
+) -> WebhookEndpoint:
+    """
+    Change what is given; another URL closes the breaker, for it is another receiver.
+
+    :raises UnknownEndpoint: if there is none, or it belongs to another tenant.
+    :raises UrlRefused: if nothing is sent to such a URL, with the reason.
+    :raises UnknownEventType: if a subscription can't be one.
+    """
+    endpoint = get_endpoint(tenant_id, endpoint_id)
+    changes: dict[str, object] = {}
+    if url is not None and check_url(url) != endpoint.url:
+        changes |= {"url": check_url(url), **CLOSED}
+    if event_types is not None:
+        changes["event_types"] = check_subscription(event_types)
+    if description is not None:
+        changes["description"] = description
+    with transaction.atomic():
+        if changes:
+            WebhookEndpoint.objects.filter(pk=endpoint.pk).update(**changes)
+        if "open_until" in changes:
+            release_partition(partition_of(endpoint.pk))
+        if enabled is not None and enabled != endpoint.enabled:
+            _enable(endpoint.pk) if enabled else disable_endpoint(endpoint.pk, "by hand")
+    return get_endpoint(tenant_id, endpoint_id)
+
+
+def delete_endpoint(*, tenant_id: uuid.UUID | None, endpoint_id: uuid.UUID) -> None:
+    """
+    Delete an endpoint with its deliveries; those on their way end as cancelled jobs.
+
+    :raises UnknownEndpoint: if there is none, or it belongs to another tenant.
+    """
+    endpoint = get_endpoint(tenant_id, endpoint_id)
+    with transaction.atomic():
+        release_partition(partition_of(endpoint.pk))
+        endpoint.delete()
+    log_events.endpoint_deleted(endpoint)
+
+
+def rotate_secret(
+    *, tenant_id: uuid.UUID | None, endpoint_id: uuid.UUID
+) -> tuple[WebhookEndpoint, str]:
+    """
+    Give an endpoint a new secret and return it, this once. The old one signs beside it for
+    NOTIFICATIONS_SECRET_OVERLAP_HOURS; the one before that no longer.
+
+    :raises UnknownEndpoint: if there is none, or it belongs to another tenant.
+    """
+    secret = new_secret()
+    with transaction.atomic():
+        # Two rotations at once wait for each other: else one answer would name a secret that
+        # never signs.
+        rows = WebhookEndpoint.objects.select_for_update(of=("self",))
+        endpoint = rows.get(pk=get_endpoint(tenant_id, endpoint_id).pk)
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
+            secret=secret,
+            previous_secret=endpoint.secret,
+            previous_secret_until=Now() + timedelta(hours=_overlap_hours()),
+        )
+    log_events.secret_rotated(endpoint)
+    return get_endpoint(tenant_id, endpoint_id), secret
+
+
+def disable_endpoint(endpoint_id: uuid.UUID, reason: str) -> None:
+    """Send nothing more to it. What waits is cancelled when its turn comes. Harmless twice."""
+    enabled = WebhookEndpoint.objects.filter(pk=endpoint_id, enabled=True)
+    if enabled.update(enabled=False, disabled_reason=reason[:REASON_MAX_CHARACTERS], **CLOSED):
+        # What is held would wait for nothing.
+        release_partition(partition_of(endpoint_id))
+        log_events.endpoint_disabled(endpoint_id, reason)
+
+
+def _enable(endpoint_id: uuid.UUID) -> None:
+    disabled = WebhookEndpoint.objects.filter(pk=endpoint_id, enabled=False)
+    if disabled.update(enabled=True, disabled_reason="", **CLOSED):
+        log_events.endpoint_enabled(endpoint_id)
+
+
+def _most() -> int:
+    return int(settings.NOTIFICATIONS_ENDPOINTS_MAX)
+
+
+def _overlap_hours() -> int:
+    return int(settings.NOTIFICATIONS_SECRET_OVERLAP_HOURS)

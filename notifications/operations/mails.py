@@ -1,0 +1,191 @@
+"""The only module that writes mails."""
+
+import uuid
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from jobs import enqueue, record_event
+from jobs.errors import GiveUp, NotLive, NotReplayable
+from jobs.models import Job
+from jobs.operations import NOBODYS, cancel_job, replay_job
+from jobs.states import JobState
+from notifications.channels.email.rules import check_address, check_html, check_subject
+from notifications.errors import MailRefused, StillUnderWay
+from notifications.models import Notification
+from notifications.payloads import MailPayload
+from notifications.queries import get_notification
+from notifications.states import SETTLED_NOTIFICATIONS, NotificationStatus
+
+TASK = "notifications.send_notification"
+
+#: How the end of a job is told to the people who asked for its mail.
+STATUS_OF = {
+    JobState.SUCCEEDED: NotificationStatus.SENT,
+    JobState.FAILED: NotificationStatus.FAILED,
+    JobState.CANCELLED: NotificationStatus.CANCELLED,
+}
+
+
+def request_mail(
+    *,
+    tenant_id: uuid.UUID | None,
+    user_id: uuid.UUID | None,
+    email: str,
+    subject: str,
+    html: str,
+) -> Notification:
+    """
+    Store a mail and its job in one transaction, or in the caller's.
+
+    :raises MailRefused: naming the field that no mail may have.
+    """
+    mail = _new(tenant_id, user_id, email=email, subject=subject, html=html)
+    with transaction.atomic():
+        _enqueue(mail)
+        mail.save(force_insert=True)
+    return mail
+
+
+def request_mail_of_person(
+    *, tenant_id: uuid.UUID, user_id: uuid.UUID, email: str, subject: str, html: str
+) -> Notification:
+    """
+    As `request_mail`, and record it as the tenant's event: not for what jobs of the lane ask.
+
+    :raises MailRefused: naming the field that no mail may have.
+    """
+    with transaction.atomic():
+        mail = request_mail(
+            tenant_id=tenant_id, user_id=user_id, email=email, subject=subject, html=html
+        )
+        record_event("notification.requested", tenant_id=tenant_id)
+    return mail
+
+
+def cancel_mail(*, tenant_id: uuid.UUID | None, notification_id: uuid.UUID, by: str) -> None:
+    """
+    Cancel a mail that is on its way. An attempt that is under way may still send it.
+
+    :raises UnknownNotification: if there is none, or it belongs to another tenant.
+    :raises NotLive: if it has ended.
+    """
+    mail = get_notification(tenant_id, notification_id)
+    if mail.job_id is None:
+        raise NotLive(f"Notification {mail.pk} is {mail.status}; only live ones can be cancelled.")
+    cancel_job(job_id=mail.job_id, by=by)
+
+
+def resend_mail(
+    *, tenant_id: uuid.UUID | None, notification_id: uuid.UUID, by: str
+) -> Notification:
+    """
+    Send a mail once more that has ended, sent or not, with the Message-ID that it has.
+
+    :raises UnknownNotification: if there is none, or it belongs to another tenant.
+    :raises StillUnderWay: if it is on its way.
+    """
+    mail = get_notification(tenant_id, notification_id)
+    if mail.status not in SETTLED_NOTIFICATIONS:
+        raise StillUnderWay(f"Notification {mail.pk}", mail.status)
+    with transaction.atomic():
+        if mail.job and mail.job.state in (JobState.FAILED, JobState.CANCELLED):
+            replay_job(job_id=mail.job.pk, by=by)
+        else:
+            _queue_again(mail)
+    return get_notification(tenant_id, notification_id)
+
+
+# --- What the task writes, inside the fence of its attempt ---------------------------------------
+
+
+def begin(job: Job, payload: MailPayload) -> Notification:
+    """
+    Show the mail as processing and return it; store it first, if the message has it whole.
+
+    :raises GiveUp: if it was deleted, or can't be one.
+    """
+    if payload.notification_id is None:
+        return _store_of_message(job, payload)
+    ours = Notification.objects.filter(pk=payload.notification_id, job=job)
+    if not ours.update(status=NotificationStatus.PROCESSING):
+        raise GiveUp(f"There is no notification {payload.notification_id} of this job.")
+    return ours.get()
+
+
+def _store_of_message(job: Job, payload: MailPayload) -> Notification:
+    """Another attempt of the same job, or its replay, finds what the first one has stored."""
+    stored = Notification.objects.filter(job=job)
+    if stored.update(status=NotificationStatus.PROCESSING):
+        return stored.get()
+    tenant_id = None if job.tenant_id == NOBODYS else job.tenant_id
+    try:
+        mail = _new(
+            tenant_id,
+            job.user_id,
+            email=payload.email or "",
+            subject=payload.subject or "",
+            html=payload.html or "",
+        )
+    except MailRefused as refusal:
+        raise GiveUp(str(refusal)) from None
+    mail.job, mail.status = job, NotificationStatus.PROCESSING
+    mail.save(force_insert=True)
+    return mail
+
+
+# --- What the engine calls, inside the transaction that moves the job ---------------------------
+
+
+def write_outcome(job: Job) -> None:
+    """Tell the mail how its job ended, whoever ended it."""
+    Notification.objects.filter(job=job).update(
+        status=STATUS_OF[JobState(job.state)],
+        error=job.error if job.state != JobState.SUCCEEDED else "",
+        attempts=job.attempts,
+        settled_at=Now(),
+    )
+
+
+def point_to_new_job(old: Job, new: Job) -> None:
+    """
+    Queue the mail again under the job that replays its old one.
+
+    :raises NotReplayable: if it was deleted meanwhile: the new job could only fail.
+    """
+    stored = Notification.objects.filter(job=old)
+    if not stored.update(job=new, **_QUEUED) and old.payload.get("notification_id"):
+        raise NotReplayable(f"The notification of job {old.pk} is gone; request it again.")
+
+
+_QUEUED = {
+    "status": NotificationStatus.QUEUED,
+    "error": "",
+    "attempts": 0,
+    "settled_at": None,
+}
+
+
+def _new(
+    tenant_id: uuid.UUID | None, user_id: uuid.UUID | None, *, email: str, subject: str, html: str
+) -> Notification:
+    return Notification(
+        tenant_id=tenant_id,
+        requested_by_id=user_id,
+        email=check_address(email),
+        subject=check_subject(subject),
+        html=check_html(html),
+    )
+
+
+def _enqueue(mail: Notification) -> None:
+    payload = MailPayload(notification_id=mail.pk)
+    mail.job = enqueue(TASK, payload, tenant_id=mail.tenant_id, user_id=mail.requested_by_id)
+
+
+def _queue_again(mail: Notification) -> None:
+    """Losing the race means that another click has queued it: its new job is rolled back."""
+    seen = Notification.objects.filter(pk=mail.pk, job=mail.job_id, status=mail.status)
+    _enqueue(mail)
+    if not seen.update(job=mail.job, **_QUEUED):
+        raise StillUnderWay(f"Notification {mail.pk}", NotificationStatus.QUEUED)
