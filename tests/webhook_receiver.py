@@ -171,8 +171,16 @@ def _answer(script: Script, receiver: WebhookReceiver, connection: socket.socket
         _BEHAVIOURS[script](receiver, connection)
     else:
         answer = script if isinstance(script, Scripted) else Scripted(script)
-        head = _head(answer.status, {"Content-Length": str(len(answer.body)), **answer.headers})
+        length = {"Content-Length": str(len(answer.body))}
+        head = _head(
+            answer.status, dict(answer.headers) if _frames(answer) else {**length, **answer.headers}
+        )
         connection.sendall(head + answer.body)
+
+
+def _frames(answer: Scripted) -> bool:
+    """Say whether the headers themselves tell where the body ends."""
+    return any(name.lower() == "transfer-encoding" for name in answer.headers)
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

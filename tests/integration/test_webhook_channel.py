@@ -1,5 +1,6 @@
 """Webhooks sent over real sockets to receivers that behave, and to those that do not."""
 
+import contextlib
 import threading
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 
 from notifications.channels.webhook.sending import ANSWER_MAX_BYTES, Answer, post
 from notifications.errors import DeliveryFailed
-from tests.webhook_receiver import ENDLESS_BYTES, Scripted, webhook_receiver
+from tests.webhook_receiver import Scripted, webhook_receiver
 
 BODY = '{"type":"export.succeeded", "name":"Zoë"}\n'.encode()
 MEGABYTE = 1_000_000
@@ -104,6 +105,11 @@ class TestAnswer:
         assert (answer.status, answer.is_success, answer.excerpt) == (status, True, "thanks")
         assert answer.latency_ms >= 0
 
+    def test_may_come_in_the_smallest_of_chunks(self, receiver):
+        chunks = b"1\r\na\r\n" * ANSWER_MAX_BYTES + b"0\r\n\r\n"
+        receiver.answers = [Scripted(200, {"Transfer-Encoding": "chunked"}, chunks)]
+        assert send(receiver.url).is_success
+
     def test_may_be_empty(self, receiver):
         receiver.answers = [204]
         assert send(receiver.url).is_success
@@ -169,6 +175,7 @@ class TestMisbehaviour:
             ("switch", "HTTP/1.1"),
             ("headers_without_end", "buffer too long"),
             ("endless_line", "buffer too long"),
+            ("storm", "1,000,000 bytes and no whole answer"),
         ],
     )
     def test_ends_the_attempt_with_the_host_and_a_reason(self, receiver, behaviour, reason):
@@ -181,7 +188,7 @@ class TestMisbehaviour:
         assert "script" not in text
         assert "\n" not in text
 
-    @pytest.mark.parametrize("behaviour", ["hang", "drip", "drip_headers", "storm"])
+    @pytest.mark.parametrize("behaviour", ["hang", "drip", "drip_headers"])
     def test_lasts_no_longer_than_the_deadline(self, receiver, short_deadline, behaviour):
         # Given a receiver that never ends, though it may send something all the time
         receiver.answers = [behaviour]
@@ -206,27 +213,23 @@ class TestMemory:
     @pytest.mark.parametrize(
         "behaviour", ["endless", "endless_chunks", "endless_line", "headers_without_end", "storm"]
     )
-    def test_stays_flat_however_much_is_sent(self, receiver, settings, behaviour):
+    def test_stays_flat_however_much_is_sent(self, receiver, behaviour):
         # Given a receiver that would send 10 GB
-        settings.NOTIFICATIONS_DELIVERY_SECONDS = 3
         receiver.answers = [200, behaviour]
         send(receiver.url)  # What is loaded once is no part of the measure.
 
         # When a webhook is sent
         tracemalloc.start()
         try:
-            if behaviour.startswith("endless_l") or behaviour in ("headers_without_end", "storm"):
-                with pytest.raises(DeliveryFailed):
-                    send(receiver.url)
-            else:
+            with contextlib.suppress(DeliveryFailed):
                 assert "over 65,536 bytes" in send(receiver.url).fault
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
 
-        # Then little of it was kept; and where the answer was broken off, little was sent
+        # Then little of it was kept, and little was sent
         assert peak < 8 * MEGABYTE
-        assert receiver.bytes_sent < (ENDLESS_BYTES if behaviour == "storm" else SENT_MOST_BYTES)
+        assert receiver.bytes_sent < SENT_MOST_BYTES
 
     def test_stays_flat_for_a_bomb(self, receiver):
         receiver.answers = [200, "gzip_bomb"]

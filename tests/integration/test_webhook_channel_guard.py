@@ -1,5 +1,6 @@
 """Nothing is sent to an address that is not allowed, whatever a URL or a name server says."""
 
+import asyncio
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
@@ -219,8 +220,6 @@ class TestNameServer:
 
 class TestGuardedBackend:
     def test_refuses_unix_sockets(self):
-        import asyncio
-
         backend = GuardedBackend(NameServer([]), is_encrypted=False)
         with pytest.raises(AddressRefused, match="Unix socket"):
             asyncio.run(backend.connect_unix_socket("/var/run/docker.sock"))
