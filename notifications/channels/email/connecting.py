@@ -5,7 +5,7 @@ import socket
 import threading
 from typing import Any
 
-from notifications.channels.email.deadline import Deadline
+from notifications.channels.email.deadline import Deadline, DeadlineOver
 
 
 def connect(
@@ -14,7 +14,7 @@ def connect(
     """
     Return a connection whose every read and write may take `timeout_seconds`.
 
-    :raises TimeoutError: if the deadline was over first.
+    :raises DeadlineOver: if the deadline was over before the name was found.
     :raises OSError: if there is no such name, or the last of its addresses can't be reached.
     """
     fault: OSError | None = None
@@ -47,7 +47,7 @@ def _look_up(host: str, port: int, deadline: Deadline) -> list[Any]:
     try:
         answer = answers.get(timeout=deadline.remaining())
     except queue.Empty:
-        raise TimeoutError(f"The mail server's name {host} was not looked up in time.") from None
+        raise DeadlineOver(deadline.seconds) from None
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -6,6 +6,13 @@ import threading
 import time
 
 
+class DeadlineOver(TimeoutError):
+    """The mail server was cut off, for it took too long in all. Another attempt may be quicker."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The mail server took over {seconds:g} s in all.")
+
+
 class Deadline:
     """Counts from its making. A connection that is put under it is shut down when it is over."""
 

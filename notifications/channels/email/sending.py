@@ -6,6 +6,7 @@ import ssl
 
 from django.core.mail import BadHeaderError
 
+from notifications.channels.email.deadline import DeadlineOver
 from notifications.channels.email.message import build
 from notifications.errors import DeliveryFailed, MailRefused, MailRejected
 
@@ -42,6 +43,8 @@ def send(*, to: str, subject: str, html: str, message_id: str) -> None:
         raise MailRejected("A header of this mail would be more than one line.") from None
     except smtplib.SMTPException as error:
         raise _verdict(error) from error
+    except DeadlineOver as error:
+        raise DeliveryFailed(str(error)) from error
     except _OUT_OF_REACH as error:
         raise DeliveryFailed(_one_line(f"The mail server was not reached: {error}")) from error
     if accepted == 0:  # Some backends return nothing at all.

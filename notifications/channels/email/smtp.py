@@ -12,7 +12,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 
 from notifications.channels.email.connecting import connect
-from notifications.channels.email.deadline import Deadline
+from notifications.channels.email.deadline import Deadline, DeadlineOver
 
 #: An answer of the server: no cut of ours, even if it came at the last moment.
 _ANSWERS = (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused)
@@ -83,7 +83,7 @@ class EmailBackend(smtp.EmailBackend):
         """
         Connect, encrypt and log in, unless that is done.
 
-        :raises TimeoutError: if the deadline was over first.
+        :raises DeadlineOver: if the deadline was over first.
         """
         if self.connection is not None:
             return False
@@ -123,7 +123,7 @@ class EmailBackend(smtp.EmailBackend):
         """
         Say of a connection that broke once its time was over that this was why.
 
-        :raises TimeoutError: in place of the error that came of the cut.
+        :raises DeadlineOver: in place of the error that came of the cut.
         """
         try:
             yield
@@ -131,6 +131,4 @@ class EmailBackend(smtp.EmailBackend):
             deadline = self._deadline
             if not deadline.over or isinstance(error, _ANSWERS):
                 raise
-            raise TimeoutError(
-                f"The mail server took over {deadline.seconds:g} s in all."
-            ) from error
+            raise DeadlineOver(deadline.seconds) from error
