@@ -35,7 +35,9 @@ class Product:
             CELERY_BROKER_URL="memory://localhost/",
             EXPORTS_STORAGE_URL=f"file://{directory / 'exports'}",
             LOG_FORMAT="text",
+            JOBS_RETRY_BASE_SECONDS="2",  # Ten of a visitor's seconds are long.
             ALERT_EMAIL="oncall@offload.example",
+            NOTIFICATIONS_TRUSTED_NETWORKS="127.0.0.0/8",  # The outside system is on this machine.
         )
         self._process: Child | None = None
         self._starts = 0
@@ -59,9 +61,8 @@ class Product:
         self._starts += 1
         port = free_port()
         argv = [sys.executable, "manage.py", "up", "--port", port]
-        process = Child(
-            f"up-{self._starts}", argv, directory=self.directory, env=self.env, cwd=CHECKOUT
-        )
+        env = {**self.env, "PUBLIC_URL": f"http://{LOOPBACK}:{port}"}
+        process = Child(f"up-{self._starts}", argv, directory=self.directory, env=env, cwd=CHECKOUT)
         self._process = process
         process.start()
         process.wait_for(

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from project.demo.news import be_told, wait_for_mail
 from project.demo.person import Person, Refused
 from project.demo.product import Product
 from project.demo.screen import Screen
@@ -33,6 +34,7 @@ def take_tour(screen: Screen, product: Product) -> None:
     export(screen, product, ingrid, "csv")
     export(screen, product, ingrid, "json")
     ask_twice(screen, ingrid)
+    be_told(screen, product, ingrid)
     knock_at_the_wall(screen, product, ingrid)
     let_one_die(screen, product)
     try_the_cron_table(screen, product)
@@ -159,8 +161,8 @@ def let_one_die(screen: Screen, product: Product) -> None:
         letter = wait_for_dead_letter(product)
         words.append(letter["error"])
     with screen.step("alerted:") as words:
-        mail = wait_for_mail(product)
-        words.append(f"a mail in {mail.parent}")
+        mail = wait_for_mail(product, subject="[Offload]")
+        words.append(f"a mail in {product.directory / 'mail'} to {mail['To']}")
     with screen.step("discarded:") as words:
         product.command("dead_letters", "discard", letter["id"], "--reason", "a demonstration")
         words.append("by `manage.py dead_letters`, with a reason, for the audit log")
@@ -173,15 +175,6 @@ def wait_for_dead_letter(product: Product) -> dict[str, Any]:
         if letters:
             return dict(letters[0])
     raise Refused("The product promised otherwise: no dead letter was stored.")
-
-
-def wait_for_mail(product: Product) -> Path:
-    deadline = time.monotonic() + EXPORT_SECONDS
-    while time.monotonic() < deadline:
-        for path in (product.directory / "mail").glob("*"):
-            return path
-        time.sleep(LOOK_EVERY_SECONDS)
-    raise Refused("The product promised otherwise: no alert was mailed.")
 
 
 def try_the_cron_table(screen: Screen, product: Product) -> None:

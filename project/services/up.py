@@ -57,6 +57,7 @@ def _environment(running: Services) -> dict[str, str]:
         CELERY_BROKER_URL=running.rabbitmq.create_vhost(DATABASE),
         RABBITMQ_MANAGEMENT_URL=running.rabbitmq.management_url,
         GUNICORN_CMD_ARGS=f"--bind {LOOPBACK}:{web}",
+        PUBLIC_URL=f"http://{LOOPBACK}:{web}",
         FLOWER_ADDRESS=f"{LOOPBACK}:{flower}",
         FLOWER_BASIC_AUTH=f"admin:{kept_secret(running.run / 'flower.password')}",
     )

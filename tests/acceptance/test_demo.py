@@ -23,6 +23,8 @@ STEPS = (
     "downloaded: ",
     "verified: 10,000 rows, SHA-256 ",
     "gets 404",
+    "delivered: export.completed, signature valid, the same id both times",
+    "mailed: 'An export is ready to be downloaded' to ",
     "dead: GiveUp: There is no export",
     "alerted: a mail in ",
     "killed: ",
