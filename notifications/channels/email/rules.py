@@ -1,5 +1,6 @@
 """What a mail may be made of: one plain address, a subject of one line, HTML that can be stored."""
 
+import re
 import unicodedata
 
 from django.core.exceptions import ValidationError
@@ -28,6 +29,9 @@ _NOT_PLAIN = {
     "[]": "must name a domain, not an IP address in brackets",
     "%!:\\": "must not say the way that a mail takes (one of % ! : \\)",
 }
+
+#: At the end of a label, where the encoding lets it hide behind its own prefix.
+_BARE_HYPHEN = re.compile(r"(?:^|\.)-|-(?:\.|$)")
 
 _is_address = EmailValidator(allowlist=[])
 
@@ -121,7 +125,7 @@ def _ascii_form(domain: str) -> str:
         return domain
     try:
         encoded = domain.encode("idna")
-        same = encoded.decode("idna") == domain
+        same = encoded.decode("idna") == domain and not _BARE_HYPHEN.search(domain)
     except UnicodeError:
         same = False
     if not same:
