@@ -31,7 +31,8 @@ class Behaviour:
 
     @property
     def refusal(self) -> str:
-        return f"{self.code} {self.words}"
+        *first, last = self.words.split("\n")
+        return "".join(f"{self.code}-{line}\r\n" for line in first) + f"{self.code} {last}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ QUARTER_MEGABYTE = 250_000
 MARKUP = [
     "<", ">", "</", "<!", "<!--", "-->", "<![", "]>", "<?", "&", "&#", "&#x", ";", '"', "'", "=",
     "/", "<a", "<a href=", "<b", "<p>", "</p>", "<li>", "<ul>", "</ul>", "<td>", "<tr>", "<table>",
-    "<br>", "<pre>", "</pre>", "<script>", "</script", "<style>", "<title>", "<p hidden>", "<img alt=",
+    "<br>",
+    "<pre>", "</pre>", "<script>", "</script", "<style>", "<title>", "<p hidden>", "<img alt=",
     "<div style='display:none'>", "</div>", "<svg/>", "<script/>", "<![CDATA[", "<![foo[",
     "\x1d", "\x1e", "\x1f", "\x00", " ", "\n",
 ]  # fmt: skip
@@ -174,7 +175,8 @@ class TestTextOf:
         "part",
         [
             "<", "<a ", "<a", "</", "</a", "<!", "<!-", "<!--", "<![", "<![foo[", "<?", "&", "&a",
-            "&#", "<div>", "</div>", "<p hidden>", "<li>", "<td>", "<a href=https://x.io>", "<a b='",
+            "&#", "<div>", "</div>", "<p hidden>", "<li>", "<td>", "<a href=https://x.io>",
+            "<a b='",
             '<a b="\'', "<a b=", "=", "-", " ", "\n", "<br>", "<pre>\n", "<script>", "<script></",
             "<a/", "<a " + "b " * 9_999, "<b>x</b> ", "<p>x", "<ul><li>", "<a><div></a>",
         ],
