@@ -59,9 +59,20 @@ def take_turn(endpoint: WebhookEndpoint) -> datetime | None:
 
 def count_success(endpoint_id: uuid.UUID) -> None:
     """Close it. Where it is closed and nothing was counted, no row is written."""
+    close(endpoint_id)
+
+
+def close(endpoint_id: uuid.UUID) -> bool:
+    """
+    Forget the failures and let what is held go out now; return whether there was anything to.
+
+    The next failures are counted from nought: an endpoint that is still down opens it again.
+    """
     stained = Q(failures_in_a_row__gt=0) | Q(openings__gt=0) | Q(open_until__isnull=False)
-    if WebhookEndpoint.objects.filter(stained, pk=endpoint_id).update(**CLOSED):
+    closed = WebhookEndpoint.objects.filter(stained, pk=endpoint_id).update(**CLOSED)
+    if closed:
         release_partition(partition_of(endpoint_id))
+    return bool(closed)
 
 
 def count_failure(endpoint_id: uuid.UUID, *, probe: datetime | None) -> None:

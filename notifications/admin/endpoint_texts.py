@@ -1,0 +1,79 @@
+"""What the admin says of an endpoint: its state, its breaker, what deleting it takes along."""
+
+from datetime import datetime
+from urllib.parse import urlencode, urlsplit
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from notifications.models import WebhookEndpoint
+
+STATE_COLOURS = {
+    "enabled": "success",
+    "disabled": "danger",
+    "open": "warning",
+    "half open": "warning",
+}
+
+
+def state(endpoint: WebhookEndpoint) -> tuple[str, str]:
+    """Return the key of its colour, and the words."""
+    if not endpoint.enabled:
+        return "disabled", "disabled"
+    if endpoint.open_until is None:
+        return "enabled", "enabled"
+    if endpoint.open_until <= timezone.now():
+        return "half open", "half open"
+    return "open", f"breaker open until {endpoint.open_until:%H:%M:%S} UTC"
+
+
+def breaker(endpoint: WebhookEndpoint) -> str:
+    if not endpoint.enabled:
+        return "Closed: nothing is sent while the endpoint is disabled."
+    failures = endpoint.failures_in_a_row
+    if endpoint.open_until is None:
+        most = settings.NOTIFICATIONS_BREAKER_FAILURES
+        counted = f" Failures in a row: {failures} of the {most} that open it." if failures else ""
+        return f"Closed: deliveries are sent as they come.{counted}"
+    until = moment(endpoint.open_until)
+    if endpoint.open_until <= timezone.now():
+        return (
+            f"Half open since {until}: the next delivery tries whether the endpoint works. Its "
+            "success closes the breaker, its failure opens it for twice as long."
+        )
+    return (
+        f"Open until {until} after {failures} failures in a row: deliveries wait. Then one of "
+        "them tries whether the endpoint works."
+    )
+
+
+def old_secret(endpoint: WebhookEndpoint) -> str:
+    until = endpoint.previous_secret_until
+    if until is None or until <= timezone.now():
+        return "-"
+    return f"Signs beside the new one until {moment(until)}."
+
+
+def host(endpoint: WebhookEndpoint) -> str:
+    """The rest of a URL may hold secrets: a list is no place for them."""
+    return urlsplit(endpoint.url).netloc
+
+
+def link_to_deliveries(endpoint: WebhookEndpoint) -> str:
+    page = reverse("admin:notifications_webhookdelivery_changelist")
+    query = urlencode({"endpoint": endpoint.pk})
+    return format_html('<a class="underline" href="{}?{}">See them</a>', page, query)
+
+
+def senseless_actions(endpoint: WebhookEndpoint) -> set[str]:
+    """Return the actions that could only answer that it is so already."""
+    senseless = {"enable" if endpoint.enabled else "disable"}
+    if not endpoint.failures_in_a_row and endpoint.open_until is None:
+        senseless.add("close_breaker")
+    return senseless
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
