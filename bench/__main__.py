@@ -8,7 +8,9 @@ from bench import report
 from bench.rounds import Figure
 from bench.stage import CHECKOUT, Stage, open_stage
 
-QUESTIONS = ("enqueue", "drain", "latency", "export", "dead_letters", "aggregate", "cleanup")
+QUESTIONS = (
+    "enqueue", "drain", "latency", "export", "dead_letters", "aggregate", "cleanup", "webhooks",
+)  # fmt: skip
 
 
 def main() -> None:

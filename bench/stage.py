@@ -43,6 +43,7 @@ class Stage:
             "EXPORTS_STORAGE_URL": f"file://{self.directory / 'exports'}",
             "EMAIL_URL": f"filemail:///{self.directory / 'mail'}",
             "JOBS_EXTRA_TASK_MODULES": "bench.tasks",
+            "NOTIFICATIONS_TRUSTED_NETWORKS": "127.0.0.0/8",  # The receivers are on this machine.
             DIRECTORY: str(self.ticks.directory),
         }
 
