@@ -14,6 +14,7 @@ from notifications.api.endpoints import router as endpoints_router
 from notifications.api.notifications import router as notifications_router
 from notifications.api.preferences import router as preferences_router
 from notifications.api.syncs import router as syncs_router
+from project.accounts.api import router as invitations_router
 from project.problems import add_handlers
 from project.strict_json import StrictParser
 
@@ -66,6 +67,7 @@ api = NinjaAPI(
 )
 add_handlers(api)
 api.add_router("exports", exports_router, tags=["exports"])
+api.add_router("invitations", invitations_router, tags=["invitations"])
 api.add_router("jobs", jobs_router, tags=["jobs"])
 api.add_router("notifications", notifications_router, tags=["notifications"])
 api.add_router("notification-preferences", preferences_router, tags=["notifications"])

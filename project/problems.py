@@ -12,6 +12,7 @@ from ninja.errors import HttpError, ValidationError
 
 import exports.errors
 import notifications.errors
+import project.accounts.errors
 from jobs import errors
 from jobs.http import PROBLEM, Fault, Problem
 
@@ -40,6 +41,10 @@ STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     notifications.errors.EndpointDisabled: (409, "Endpoint disabled", None),
     notifications.errors.StillUnderWay: (409, "Still under way", None),
     notifications.errors.TooManyEndpoints: (409, "Too many endpoints", None),
+    project.accounts.errors.UnknownInvitation: (404, "", "invitation_id"),
+    project.accounts.errors.InvitationRefused: (404, "Invitation refused", "token"),
+    project.accounts.errors.InvitationOver: (409, "Invitation over", None),
+    project.accounts.errors.RoleRefused: (403, "Role refused", "role"),
     RequestDataTooBig: (413, "", "body"),
 }
 

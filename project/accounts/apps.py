@@ -7,3 +7,6 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from project.accounts import signals  # noqa: F401 - Connects the receivers.
+        from project.accounts.unlogged import hide_tokens
+
+        hide_tokens()

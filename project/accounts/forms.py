@@ -6,6 +6,8 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
+from notifications.events import EVENT_TYPES
+
 
 class SignInForm(AuthenticationForm):
     """Django's own check of address and password."""
@@ -23,3 +25,25 @@ class SignInForm(AuthenticationForm):
 
 class SwitchTenantForm(forms.Form):
     tenant_id = forms.UUIDField()
+
+
+class JoinForm(forms.Form):
+    """The same whether the address has an account or not: the page does not tell."""
+
+    name = forms.CharField(
+        max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
+    password = forms.CharField(
+        strip=False,
+        max_length=4096,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+
+
+class MailPreferencesForm(forms.Form):
+    """A box for each event type; one that is not ticked is not sent."""
+
+    wanted = forms.MultipleChoiceField(choices=tuple(EVENT_TYPES.items()), required=False)
+
+    def answers(self) -> dict[str, bool]:
+        return {name: name in self.cleaned_data["wanted"] for name in EVENT_TYPES}

@@ -1,7 +1,7 @@
 """Who asks, for which tenant, and by which credential."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -15,6 +15,7 @@ from django.utils import timezone
 from jobs.ids import new_id
 from project.accounts.fields import EmailAddressField
 from project.accounts.scopes import Role
+from project.accounts.states import InvitationStatus
 
 
 class UserManager(BaseUserManager["User"]):
@@ -148,27 +149,89 @@ class ApiToken(models.Model):
         return self.revoked_at is None and now < self.expires_at
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Invitations that are ..."""
+
+    def open(self) -> Self:
+        """Neither accepted nor revoked; one that has expired can still be sent again."""
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def acceptable(self, *, now: datetime) -> Self:
+        return self.open().filter(expires_at__gt=now)
+
+    def in_status(self, status: str, *, now: datetime) -> Self:
+        """As `Invitation.status` says it of one."""
+        return {
+            InvitationStatus.PENDING: self.acceptable(now=now),
+            InvitationStatus.ACCEPTED: self.exclude(accepted_at=None),
+            InvitationStatus.REVOKED: self.filter(accepted_at=None).exclude(revoked_at=None),
+            InvitationStatus.EXPIRED: self.open().filter(expires_at__lte=now),
+        }[InvitationStatus(status)]
+
+
 class Invitation(models.Model):
-    """An e-mail address that was asked to join a tenant, by a token that works once."""
+    """
+    An e-mail address that was asked to join a tenant, by a token that works once.
+
+    Only `project.accounts.invitations` writes it. The token itself is in the mail and nowhere else.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="invitations")
+    tenant = models.ForeignKey(
+        Tenant, models.CASCADE, related_name="invitations", db_index=False
+    )  # The index of the list starts with it.
     email = EmailAddressField("e-mail address")
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.MEMBER)
     token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, editable=False)
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ("add", "view")
+        permissions = [
+            ("resend_invitation", "Can send invitations again"),
+            ("revoke_invitation", "Can revoke invitations"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="accounts_one_open_invitation_per_tenant_and_address",
+            )
+        ]
         indexes = [
-            # The nightly clean-up: those that nobody can accept any more.
+            # The API's and the admin's list of one tenant, newest first.
+            models.Index(fields=["tenant", "id"], name="accounts_invitations_by_tenant"),
+            # The nightly clean-up: those that nobody can accept any more ...
             models.Index(
                 fields=["expires_at"],
-                condition=models.Q(accepted_at=None),
+                condition=models.Q(accepted_at=None, revoked_at=None),
                 name="accounts_open_invitations",
-            )
+            ),
+            # ... and those that nobody was to accept.
+            models.Index(
+                fields=["revoked_at"],
+                condition=models.Q(revoked_at__isnull=False),
+                name="accounts_revoked_invitations",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.email} to {self.tenant}"
+
+    def status(self, *, now: datetime) -> InvitationStatus:
+        if self.accepted_at is not None:
+            return InvitationStatus.ACCEPTED
+        if self.revoked_at is not None:
+            return InvitationStatus.REVOKED
+        return InvitationStatus.PENDING if now < self.expires_at else InvitationStatus.EXPIRED

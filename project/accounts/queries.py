@@ -1,10 +1,17 @@
-"""Reads memberships and tokens."""
+"""Reads memberships, tokens and invitations."""
 
+from datetime import datetime
 from uuid import UUID
 
 from project.accounts.credentials import Credential
-from project.accounts.errors import CredentialRefused, NotAMember
-from project.accounts.models import ApiToken, Membership, User
+from project.accounts.errors import (
+    CredentialRefused,
+    InvitationRefused,
+    NotAMember,
+    UnknownInvitation,
+)
+from project.accounts.invitation_tokens import digest_of, is_token
+from project.accounts.models import ApiToken, Invitation, Membership, User
 
 
 def list_memberships(*, user: User) -> list[Membership]:
@@ -35,3 +42,48 @@ def get_token(*, credential: Credential) -> ApiToken:
     if token is None or not credential.opens(token.secret_sha256):
         raise CredentialRefused("The token is not known.")
     return token
+
+
+def get_invitation(tenant_id: UUID, invitation_id: UUID) -> Invitation:
+    """
+    Return one of the tenant's invitations.
+
+    :raises UnknownInvitation: the same for an id that isn't there and for another tenant's.
+    """
+    invitations = Invitation.objects.select_related("tenant")
+    invitation = invitations.filter(tenant_id=tenant_id, pk=invitation_id).first()
+    if invitation is None:
+        raise UnknownInvitation(invitation_id)
+    return invitation
+
+
+def list_invitations(
+    tenant_id: UUID,
+    *,
+    now: datetime,
+    status: str | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
+) -> list[Invitation]:
+    """Return the tenant's invitations, newest first; `before` is the id of the last one seen."""
+    invitations = Invitation.objects.filter(tenant_id=tenant_id)
+    if status:
+        invitations = invitations.in_status(status, now=now)
+    if before:
+        invitations = invitations.filter(pk__lt=before)
+    return list(invitations.order_by("-pk")[:limit])
+
+
+def get_invitation_of_token(token: str) -> Invitation:
+    """
+    Return the invitation with this token, whatever its status.
+
+    :raises InvitationRefused: if there is none.
+    """
+    if not is_token(token):
+        raise InvitationRefused
+    invitations = Invitation.objects.select_related("tenant")
+    invitation = invitations.filter(token_sha256=digest_of(token)).first()
+    if invitation is None:
+        raise InvitationRefused
+    return invitation

@@ -23,13 +23,14 @@ def delete_expired_sessions(*, now: datetime) -> int:
 
 def delete_expired_invitations(*, now: datetime) -> int:
     """
-    Delete invitations that expired over ACCOUNTS_INVITATIONS_KEEP_DAYS ago; return how many.
+    Delete invitations that ended over ACCOUNTS_INVITATIONS_KEEP_DAYS ago; return how many.
 
-    One that was accepted stays: it says how a member came. Losing the race to whoever accepts
-    one means that it stays, too.
+    They end when they expire or are revoked. One that was accepted stays: it says how a member
+    came. Losing the race to whoever accepts one means that it stays, too.
     """
     before = now - timedelta(days=settings.ACCOUNTS_INVITATIONS_KEEP_DAYS)
-    expired = Invitation.objects.filter(accepted_at=None, expires_at__lt=before)
-    rows = delete_in_batches(expired, by="expires_at")
+    expired = Invitation.objects.open().filter(expires_at__lt=before)
+    revoked = Invitation.objects.filter(revoked_at__lt=before)
+    rows = delete_in_batches(expired, by="expires_at") + delete_in_batches(revoked, by="revoked_at")
     log_events.deleted("invitations", rows, before=before)
     return rows

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from project.accounts import views
+from project.accounts.invitation_views import AcceptInvitation
 
 app_name = "accounts"
 
@@ -11,4 +12,6 @@ urlpatterns = [
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
     path("sign-out", views.SignOut.as_view(), name="sign-out"),
     path("switch-tenant", views.switch_tenant, name="switch-tenant"),
+    path("mail-preferences", views.save_mail_preferences, name="mail-preferences"),
+    path("invitations/accept", AcceptInvitation.as_view(), name="accept-invitation"),
 ]
