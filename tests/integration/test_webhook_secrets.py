@@ -1,0 +1,108 @@
+"""Secrets of endpoints: how they change, and where they are never seen."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from jobs.testing import run_enqueued_jobs
+from notifications.models import DeliveryAttempt, WebhookEndpoint
+from notifications.operations import endpoints
+from tests.deliveries import at_once
+from tests.outgoing import (
+    anew,
+    attempt,
+    make_delivery,
+    make_endpoint,
+    trust_loopback,
+)
+from tests.people import make_member, make_tenant
+from tests.webhook_receiver import webhook_receiver
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def patient_breaker(settings):
+    """These are about single deliveries; test_breaker.py is about many."""
+    trust_loopback(settings)
+    settings.NOTIFICATIONS_BREAKER_FAILURES = 1_000
+
+
+@pytest.fixture
+def receiver():
+    with webhook_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def acme():
+    return make_tenant("acme")
+
+
+@pytest.fixture
+def endpoint(acme, receiver):
+    return make_endpoint(acme, receiver.url)
+
+
+def history(row):
+    return list(DeliveryAttempt.objects.filter(delivery=row.pk).order_by("number"))
+
+
+class TestRotation:
+    def test_lets_both_secrets_sign_for_a_while(self, receiver, endpoint):
+        old = endpoint.secret.get_secret_value()
+        _, new = endpoints.rotate_secret(tenant_id=endpoint.tenant_id, endpoint_id=endpoint.pk)
+        attempt(make_delivery(endpoint))
+
+        [request] = receiver.requests
+        assert len(request.headers["webhook-signature"].split(" ")) == 2
+        for secret in (old, new):
+            Webhook(secret).verify(request.body, request.headers)
+
+    def test_lets_the_old_one_sign_no_longer_than_that(self, receiver, endpoint):
+        old = endpoint.secret.get_secret_value()
+        _, new = endpoints.rotate_secret(tenant_id=endpoint.tenant_id, endpoint_id=endpoint.pk)
+        WebhookEndpoint.objects.update(previous_secret_until=timezone.now() - timedelta(seconds=1))
+        attempt(make_delivery(endpoint))
+
+        [request] = receiver.requests
+        assert len(request.headers["webhook-signature"].split(" ")) == 1
+        Webhook(new).verify(request.body, request.headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(old).verify(request.body, request.headers)
+
+    def test_by_two_at_once_gives_secrets_that_both_sign(self, receiver, endpoint):
+        def rotate():
+            return endpoints.rotate_secret(tenant_id=endpoint.tenant_id, endpoint_id=endpoint.pk)[1]
+
+        secrets = at_once(rotate, rotate)
+        attempt(make_delivery(endpoint))
+
+        [request] = receiver.requests
+        for secret in secrets:
+            Webhook(secret).verify(request.body, request.headers)
+
+
+class TestSecrets:
+    def test_are_in_no_log_line_and_no_text_of_a_row(self, receiver, endpoint, caplog):
+        secret = endpoint.secret.get_secret_value()
+        with caplog.at_level("DEBUG"):
+            delivery = make_delivery(endpoint, user_id=make_member(endpoint.tenant).pk)
+            receiver.answers = [500]
+            attempt(delivery)
+            _, new = endpoints.rotate_secret(tenant_id=None, endpoint_id=endpoint.pk)
+            run_enqueued_jobs()
+        now = anew(endpoint)
+        shown = f"{caplog.text} {now!r} {now} {now.__dict__} {delivery!r} {history(delivery)!r}"
+        for hidden in (secret, new):
+            assert hidden not in shown
+            assert hidden.removeprefix("whsec_") not in shown
+
+    def test_are_in_no_column_of_the_database(self, endpoint):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT secret FROM notifications_webhookendpoint")
+            [stored] = cursor.fetchone()
+        assert endpoint.secret.get_secret_value().encode() not in bytes(stored)
