@@ -21,8 +21,8 @@ def configured() -> list[Channel]:
 
 def send(delivery: AlertDelivery) -> None:
     """
-    Send an alert through its channel; the webhook may block for ALERTS_TIMEOUT_SECONDS in all,
-    a mail server for EMAIL_TIMEOUT at each of its steps.
+    Send an alert through its channel; the webhook may block for ALERTS_TIMEOUT_SECONDS in all, a
+    mail server for EMAIL_DEADLINE_SECONDS.
 
     :raises Exception: whatever the channel's library raises: another attempt may succeed.
     """

@@ -36,7 +36,8 @@ LIBRARIES_READ = {
 }
 #: What compose.yaml itself makes the servers with.
 COMPOSE_READS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
-OURS = ("migrate", "web", "relay", "worker", "exports", "beat", "flower")
+OURS = ("migrate", "web", "relay", "worker", "notifications", "exports", "beat", "flower")
+WORKERS = ("worker", "notifications", "exports")
 SERVICES = compose()["services"]
 
 
@@ -90,19 +91,19 @@ class TestProcfile:
     def test_leaves_no_lane_without_a_worker(self) -> None:
         worked = [
             lane
-            for name in ("worker", "exports")
+            for name in WORKERS
             for lane in option(procfile()[name], "-Q").split(",")
         ]
         assert sorted(worked) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
 
     def test_gives_each_worker_a_node_name_of_its_own(self) -> None:
-        names = [option(procfile()[name], "-n") for name in ("worker", "exports")]
+        names = [option(procfile()[name], "-n") for name in WORKERS]
         assert len(set(names)) == len(names)
 
     def test_lets_sigterm_hand_over_what_a_worker_runs(self) -> None:
         lines = (CHECKOUT / "Procfile").read_text().splitlines()
         workers = [line for line in lines if " worker " in line]
-        assert len(workers) == 2
+        assert len(workers) == len(WORKERS)
         assert all("REMAP_SIGTERM=SIGQUIT celery" in line for line in workers)
 
 
