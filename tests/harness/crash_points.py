@@ -24,6 +24,11 @@ from jobs.engine.delivery import Delivery
 from jobs.engine.publisher import AmqpPublisher
 from jobs.models import Job
 from jobs.states import JobState
+from notifications.api import notifications as mail_api
+from notifications.api import syncs as sync_api
+from notifications.channels.email import sending as email
+from notifications.channels.webhook import sending as webhook
+from notifications.operations import announcements, attempts, mails
 from tests.harness.system import System
 from tests.harness.tasks import add_row
 
@@ -49,6 +54,17 @@ POINTS = {
     "record.before_storing": Point(tasks, "record", before=True),
     "record.after_storing": Point(tasks, "record"),
     "alert.after_post": Point(channels, "send"),
+    "web.after_mail_stored": Point(mail_api, "answer_once"),
+    "web.after_sync_stored": Point(sync_api, "answer_once"),
+    "mail.before_begin": Point(mails, "begin", before=True),
+    "mail.before_send": Point(email, "send", before=True),
+    "mail.after_send": Point(email, "send"),
+    "sync.before_begin": Point(attempts, "begin", before=True),
+    "sync.before_post": Point(webhook, "post", before=True),
+    "sync.after_post": Point(webhook, "post"),
+    "sync.before_commit": Point(attempts, "end_well"),
+    "announce.before": Point(announcements, "announce", before=True),
+    "announce.before_commit": Point(announcements, "announce"),
 }
 
 
