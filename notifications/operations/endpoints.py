@@ -8,12 +8,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from jobs.holds import release_partition
+from jobs.models import Job
 from notifications import log_events
 from notifications.channels.webhook.signing import new_secret
 from notifications.channels.webhook.urls import check_url
 from notifications.errors import TooManyEndpoints
 from notifications.events import check_subscription
-from notifications.models import WebhookEndpoint
+from notifications.models import WebhookDelivery, WebhookEndpoint
 from notifications.operations.breaker import CLOSED, partition_of
 from notifications.queries import get_endpoint
 
@@ -94,8 +95,9 @@ def delete_endpoint(*, tenant_id: uuid.UUID | None, endpoint_id: uuid.UUID) -> N
     """
     endpoint = get_endpoint(tenant_id, endpoint_id)
     with transaction.atomic():
-        release_partition(partition_of(endpoint.pk))
+        _lock_jobs(endpoint.pk)
         endpoint.delete()
+        release_partition(partition_of(endpoint_id))
     log_events.endpoint_deleted(endpoint)
 
 
@@ -135,7 +137,20 @@ def disable_endpoint(endpoint_id: uuid.UUID, reason: str) -> None:
 def _enable(endpoint_id: uuid.UUID) -> None:
     disabled = WebhookEndpoint.objects.filter(pk=endpoint_id, enabled=False)
     if disabled.update(enabled=True, disabled_reason="", **CLOSED):
+        # An attempt that was under way may have failed, and opened it, since it was disabled.
+        release_partition(partition_of(endpoint_id))
         log_events.endpoint_enabled(endpoint_id)
+
+
+def _lock_jobs(endpoint_id: uuid.UUID) -> None:
+    """
+    Lock the jobs of what is on its way: an attempt writes nothing without holding its own.
+
+    Else one that begins or ends meanwhile would add to what is being deleted, or deadlock.
+    """
+    under_way = WebhookDelivery.objects.filter(endpoint=endpoint_id, settled_at=None)
+    jobs = Job.objects.filter(pk__in=under_way.values("job"))
+    list(jobs.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
 
 
 def _most() -> int:
