@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
 
+TLS_HANDSHAKE = b"\x16"  #: The first byte of a client that speaks TLS.
 PIECE = b"." * 65_536
 ENDLESS_BYTES = 10_000_000_000
 BOMB = gzip.compress(b"0" * 20_000_000)  #: 20 KB that unpack to 20 MB.
@@ -129,6 +130,9 @@ class WebhookReceiver:
 
     def _converse(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
+            if stream.peek(1).startswith(TLS_HANDSHAKE):
+                connection.sendall(_head(400, {}))  # As servers do that were asked for http.
+                return
             request = _read_request(stream)
         with self._lock:
             self.requests.append(request)

@@ -1,5 +1,7 @@
 """A webhook's receiver proves by its certificate that it is the host of the URL."""
 
+import gc
+import socket
 from ipaddress import ip_network
 
 import pytest
@@ -38,6 +40,18 @@ def send(port: int) -> Answer:
     )
 
 
+def ends(connection: socket.socket) -> bool:
+    """Say whether the other end closes; waits for the connection's timeout at most."""
+    try:
+        while connection.recv(65_536):
+            pass
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
 class TestCertificate:
     def test_is_checked_against_the_name_in_the_url(self, authority):
         # Given a receiver whose certificate holds for the URL's name, at an address we checked
@@ -74,9 +88,27 @@ class TestCertificate:
 
 
 class TestHandshake:
+    def test_that_hangs_meets_the_deadline_and_leaves_no_connection_open(self, settings):
+        # Given a server that takes the connection and never says a word, and no garbage collector
+        settings.NOTIFICATIONS_DELIVERY_SECONDS = 0.3
+        gc.disable()
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as silent:
+                # When a webhook meets its deadline
+                with pytest.raises(DeliveryFailed, match=f"{HOST} gave no whole answer"):
+                    send(silent.getsockname()[1])
+
+                # Then our end is closed
+                connection, _ = silent.accept()
+                with connection:
+                    connection.settimeout(20)
+                    assert ends(connection)
+        finally:
+            gc.enable()
+
     def test_with_a_server_that_knows_no_tls_fails(self):
         with (
-            webhook_receiver(default="garbage") as receiver,
+            webhook_receiver() as receiver,
             pytest.raises(DeliveryFailed, match=f"{HOST} .*TLS"),
         ):
             send(receiver.port)

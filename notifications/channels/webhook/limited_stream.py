@@ -39,7 +39,12 @@ class LimitedStream(httpcore2.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        encrypted = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        try:
+            encrypted = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            # httpcore2 closes after an `Exception` alone: the deadline's cancellation is none.
+            await self._stream.aclose()
+            raise
         return LimitedStream(encrypted, self._host)
 
     def get_extra_info(self, info: str) -> Any:
