@@ -1,0 +1,319 @@
+"""What becomes of an invitation: sent, sent again, revoked, accepted, forgotten."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from jobs.models import Event, Job
+from jobs.testing import run_enqueued_jobs
+from notifications.errors import MailRefused
+from notifications.models import Notification
+from project.accounts import invitations, operations
+from project.accounts.errors import (
+    InvitationOver,
+    InvitationRefused,
+    RoleRefused,
+    UnknownInvitation,
+)
+from project.accounts.invitation_mails import link_of
+from project.accounts.models import Invitation, Membership
+from project.accounts.retention import delete_expired_invitations
+from project.accounts.scopes import Role
+from project.accounts.states import InvitationStatus
+from tests.invitations import invite, invite_and_read, read_token
+from tests.people import make_member, make_tenant, make_user
+
+pytestmark = pytest.mark.django_db
+
+BOB = "bob@acme.example"
+
+
+@pytest.fixture
+def acme():
+    return make_tenant("acme")
+
+
+@pytest.fixture
+def ann(acme):
+    return make_member(acme, "ann@acme.example", Role.OWNER, name="Ann Smith")
+
+
+@pytest.fixture
+def bob():
+    return make_user(BOB)
+
+
+def accept(token, user, *, now=None):
+    return invitations.accept(token=token, user=user, now=now or timezone.now())
+
+
+def events():
+    return list(Event.objects.order_by("pk").values_list("name", "tenant_id"))
+
+
+def announced():
+    return [job.payload for job in Job.objects.filter(type="notifications.announce_event")]
+
+
+class TestInvite:
+    def test_mails_a_link_to_our_own_address(self, acme, ann, settings):
+        settings.PUBLIC_URL = "https://offload.example"
+        _, token = invite_and_read(acme, ann)
+
+        [sent] = mail.outbox
+        assert (sent.to, sent.subject) == ([BOB], "Join Acme on Offload")
+        assert f"https://offload.example/invitations/accept?token={token}" in sent.body
+        assert "Ann Smith invites you to join" in sent.body
+        assert re.fullmatch(r"inv_[\w-]{43}", token)
+
+    def test_stores_who_invited_whom_and_until_when(self, acme, ann, settings):
+        settings.ACCOUNTS_INVITATION_HOURS = 3
+        now = timezone.now()
+
+        stored = invitations.invite(
+            tenant=acme, invited_by=ann, email="Bob@ACME.example", role=Role.ADMIN, now=now
+        )
+
+        stored.refresh_from_db()
+        assert (stored.email, stored.role, stored.invited_by) == (BOB, Role.ADMIN, ann)
+        assert (stored.created_at, stored.expires_at) == (now, now + timedelta(hours=3))
+        assert stored.status(now=now) == InvitationStatus.PENDING
+        assert events() == [("invitation.sent", acme.pk)]
+
+    def test_revokes_the_open_one_of_the_same_address(self, acme, ann, bob):
+        first, old = invite_and_read(acme, ann)
+        second, new = invite_and_read(acme, ann, BOB.upper())
+
+        first.refresh_from_db()
+        assert first.status(now=timezone.now()) == InvitationStatus.REVOKED
+        with pytest.raises(InvitationRefused):
+            accept(old, bob)
+        assert accept(new, bob).tenant == acme
+        assert Invitation.objects.open().count() == 0
+        assert second.pk != first.pk
+
+    def test_leaves_those_of_others_alone(self, acme, ann):
+        globex = make_tenant("globex")
+        gil = make_member(globex, "gil@globex.example", Role.OWNER)
+        invite(globex, gil, BOB)
+        invite(acme, ann, "cid@acme.example")
+        invite(acme, ann, BOB)
+        assert Invitation.objects.open().count() == 3
+
+    @pytest.mark.parametrize(
+        "email", ["", "bob", "a@b", "bob@acme.example,eve@acme.example", "bob@acme.example\nBcc: x"]
+    )
+    def test_stores_nothing_for_what_is_no_address(self, acme, ann, email):
+        with pytest.raises(MailRefused):
+            invite(acme, ann, email)
+        assert not Invitation.objects.exists()
+        assert not Job.objects.exists()
+
+    def test_keeps_the_open_one_where_the_next_is_refused(self, acme, ann):
+        first = invite(acme, ann)
+        eve = make_member(acme, "eve@acme.example", Role.ADMIN)
+        with pytest.raises(RoleRefused):
+            invite(acme, eve, BOB, Role.OWNER)
+        assert Invitation.objects.open().get() == first
+
+    @pytest.mark.parametrize("role", [Role.ADMIN, Role.MEMBER])
+    def test_lets_no_one_but_an_owner_invite_owners(self, acme, ann, role):
+        eve = make_member(acme, "eve@acme.example", role)
+        with pytest.raises(RoleRefused):
+            invite(acme, eve, BOB, Role.OWNER)
+        assert invite(acme, eve, BOB, Role.ADMIN)
+        assert invite(acme, ann, BOB, Role.OWNER)
+
+    def test_does_not_count_an_owner_of_another_tenant(self, ann):
+        with pytest.raises(RoleRefused):
+            invite(make_tenant("globex"), ann, BOB, Role.OWNER)
+
+    @pytest.mark.parametrize(
+        "name", ["Acme\r\nBcc: eve@evil.example", "=?utf-8?q?x?=", "\u202eemcA", "x" * 200]
+    )
+    def test_sends_a_sound_subject_whatever_the_tenant_is_called(self, acme, ann, name):
+        acme.name = name
+        acme.save()
+        invite(acme, ann)
+        run_enqueued_jobs()
+        [sent] = mail.outbox
+        assert sent.subject.startswith("Join ")
+        assert len(sent.subject.splitlines()) == 1
+        assert sent.recipients() == [BOB]
+
+    def test_escapes_names_in_the_mail(self, acme, ann):
+        acme.name = ann.name = '<a href="https://evil.example">Click</a>'
+        acme.save(), ann.save()
+        invite(acme, ann)
+        html = Notification.objects.get().html.get_secret_value()
+        assert html.count("&lt;a href=&quot;https://evil.example") == 3
+        assert 'href="https://evil.example"' not in html
+
+
+class TestResend:
+    def resend(self, acme, ann, invitation, **more):
+        given = {"by": ann, "now": timezone.now(), **more}
+        return invitations.resend(tenant=acme, invitation_id=invitation.pk, **given)
+
+    def test_replaces_the_link(self, acme, ann, bob):
+        invitation, old = invite_and_read(acme, ann)
+        self.resend(acme, ann, invitation)
+        new = read_token()
+
+        assert new != old
+        with pytest.raises(InvitationRefused):
+            accept(old, bob)
+        assert accept(new, bob).user == bob
+        assert Invitation.objects.count() == 1
+
+    def test_makes_one_that_expired_acceptable_again(self, acme, ann, bob, settings):
+        invitation = invite(acme, ann)
+        later = invitation.expires_at + timedelta(days=1)
+
+        renewed = self.resend(acme, ann, invitation, now=later)
+
+        expected = later + timedelta(hours=settings.ACCOUNTS_INVITATION_HOURS)
+        assert renewed.expires_at == expected
+        assert accept(read_token(), bob, now=later)
+
+    @pytest.mark.parametrize("column", ["accepted_at", "revoked_at"])
+    def test_refuses_one_that_is_over(self, acme, ann, column):
+        invitation = invite(acme, ann)
+        run_enqueued_jobs()
+        Invitation.objects.update(**{column: timezone.now()})
+        with pytest.raises(InvitationOver, match=column.removesuffix("_at")):
+            self.resend(acme, ann, invitation)
+        assert run_enqueued_jobs() == []
+
+    def test_lets_no_admin_renew_an_owners_invitation(self, acme, ann):
+        invitation = invite(acme, ann, BOB, Role.OWNER)
+        eve = make_member(acme, "eve@acme.example", Role.ADMIN)
+        with pytest.raises(RoleRefused):
+            self.resend(acme, eve, invitation)
+
+    def test_finds_no_foreign_one(self, acme, ann):
+        invitation = invite(acme, ann)
+        with pytest.raises(UnknownInvitation):
+            self.resend(make_tenant("globex"), ann, invitation)
+
+
+class TestRevoke:
+    def test_kills_the_link_and_keeps_the_first_moment(self, acme, ann, bob):
+        invitation, token = invite_and_read(acme, ann)
+        first = timezone.now()
+        for now in (first, first + timedelta(days=1)):
+            revoked = invitations.revoke(tenant_id=acme.pk, invitation_id=invitation.pk, now=now)
+            assert revoked.revoked_at == first
+        with pytest.raises(InvitationRefused):
+            accept(token, bob)
+
+    def test_refuses_one_that_was_accepted(self, acme, ann, bob):
+        invitation, token = invite_and_read(acme, ann)
+        accept(token, bob)
+        with pytest.raises(InvitationOver, match="accepted"):
+            invitations.revoke(tenant_id=acme.pk, invitation_id=invitation.pk, now=timezone.now())
+        assert Membership.objects.filter(user=bob).exists()
+
+    def test_finds_no_foreign_one(self, acme, ann):
+        invitation = invite(acme, ann)
+        with pytest.raises(UnknownInvitation):
+            invitations.revoke(
+                tenant_id=make_tenant("globex").pk, invitation_id=invitation.pk, now=timezone.now()
+            )
+
+
+class TestAccept:
+    def test_makes_a_member_and_tells_the_inviter(self, acme, ann, bob):
+        invitation, token = invite_and_read(acme, ann, role=Role.ADMIN)
+        now = timezone.now()
+
+        member = accept(token, bob, now=now)
+
+        assert (member.tenant, member.user, member.role) == (acme, bob, Role.ADMIN)
+        invitation.refresh_from_db()
+        assert (invitation.accepted_at, invitation.accepted_by) == (now, bob)
+        assert events() == [("invitation.sent", acme.pk), ("invitation.accepted", acme.pk)]
+        [told] = announced()
+        assert told["data"] == {
+            "invitation_id": str(invitation.pk), "email": BOB, "role": "admin"
+        }  # fmt: skip
+        run_enqueued_jobs()
+        assert mail.outbox[-1].to == ["ann@acme.example"]
+        assert BOB in mail.outbox[-1].body
+
+    def test_takes_the_address_of_the_account_in_any_case(self, acme, ann):
+        _, token = invite_and_read(acme, ann, "BOB@Acme.Example")
+        assert accept(token, make_user("Bob@ACME.example")).tenant == acme
+
+    @pytest.mark.parametrize("role", [Role.OWNER, Role.MEMBER])
+    def test_leaves_a_member_the_role_that_they_have(self, acme, ann, role):
+        bob = make_member(acme, BOB, role)
+        _, token = invite_and_read(acme, ann, role=Role.ADMIN)
+        assert accept(token, bob).role == role
+        assert Membership.objects.get(user=bob).role == role
+
+    def test_answers_the_same_person_twice_and_does_it_once(self, acme, ann, bob):
+        _, token = invite_and_read(acme, ann)
+        first, second = accept(token, bob), accept(token, bob)
+        assert first == second
+        assert len(announced()) == 1
+        assert events().count(("invitation.accepted", acme.pk)) == 1
+
+    def test_lets_nobody_back_in_who_was_removed(self, acme, ann, bob):
+        _, token = invite_and_read(acme, ann)
+        accept(token, bob)
+        operations.remove_member(tenant=acme, user=bob)
+        with pytest.raises(InvitationRefused):
+            accept(token, bob)
+        assert not Membership.objects.filter(user=bob).exists()
+
+    def test_refuses_from_the_moment_that_it_expires(self, acme, ann, bob):
+        invitation, token = invite_and_read(acme, ann)
+        with pytest.raises(InvitationRefused):
+            accept(token, bob, now=invitation.expires_at)
+        assert accept(token, bob, now=invitation.expires_at - timedelta(microseconds=1))
+
+    def test_says_the_same_whatever_is_wrong(self, acme, ann, bob):
+        _, foreign = invite_and_read(acme, ann, "cid@acme.example")
+        revoked, revoked_token = invite_and_read(acme, ann)
+        Invitation.objects.filter(pk=revoked.pk).update(revoked_at=timezone.now())
+        used, used_token = invite_and_read(acme, ann)
+        Invitation.objects.filter(pk=used.pk).update(accepted_at=timezone.now(), accepted_by=ann)
+        expired, expired_token = invite_and_read(acme, ann)
+        Invitation.objects.filter(pk=expired.pk).update(expires_at=timezone.now())
+
+        said = set()
+        unknown = "inv_" + "A" * 43
+        malformed = ("", "inv_", "x" * 5000, foreign + "A", f"{foreign}\n", "inv_\0", "inv_\ud800")
+        for token in (foreign, revoked_token, used_token, expired_token, unknown, *malformed):
+            with pytest.raises(InvitationRefused) as refused:
+                accept(token, bob)
+            said.add(str(refused.value))
+
+        assert len(said) == 1
+        assert not Membership.objects.filter(user=bob).exists()
+        assert announced() == []
+
+
+class TestLink:
+    def test_ignores_the_host_that_a_request_names(self, settings):
+        settings.PUBLIC_URL = "https://offload.example"
+        assert link_of("inv_x") == "https://offload.example/invitations/accept?token=inv_x"
+
+
+class TestCleanUp:
+    def test_forgets_what_was_revoked_too(self, acme, ann, settings):
+        settings.ACCOUNTS_INVITATIONS_KEEP_DAYS = 5
+        now = timezone.now()
+        before = now - timedelta(days=5)
+        moments = {"gone": before - timedelta(microseconds=1), "kept": before, "open": None}
+        for name, revoked_at in moments.items():
+            row = invite(acme, ann, f"{name}@acme.example")
+            Invitation.objects.filter(pk=row.pk).update(revoked_at=revoked_at)
+
+        assert delete_expired_invitations(now=now) == 1
+        left = set(Invitation.objects.values_list("email", flat=True))
+        assert left == {"kept@acme.example", "open@acme.example"}
