@@ -8,7 +8,8 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from notifications.events import EVENT_TYPES, TEST_EVENT
+from notifications.errors import UnknownEventType
+from notifications.events import EVENT_TYPES, TEST_EVENT, check_event_type
 from notifications.models import WebhookDelivery, WebhookEndpoint
 
 #: More than these, and the list's page would be mostly filter: links lead to the others' rows.
@@ -27,7 +28,13 @@ class EventTypeFilter(admin.SimpleListFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]
     ) -> QuerySet[WebhookDelivery]:
-        return queryset.filter(event_type=self.value()) if self.value() else queryset
+        """:raises IncorrectLookupParameters: for what is no event type; the list starts anew."""
+        if not self.value():
+            return queryset
+        try:
+            return queryset.filter(event_type=check_event_type(self.value()))
+        except UnknownEventType as error:
+            raise IncorrectLookupParameters(str(error)) from error
 
 
 class EndpointFilter(admin.SimpleListFilter):

@@ -119,7 +119,7 @@ class WebhookEndpointAdmin(ActingOnEndpoints):
         counts = {
             "webhook endpoints": len(objs),
             "webhook deliveries": rows.count(),
-            "of them on their way, which are cancelled": live,
+            "deliveries on their way, which are cancelled": live,
         }
         refused = set() if self.has_delete_permission(request) else {"webhook endpoint"}
         names = [f"{each} ({texts.host(each)})" for each in objs]
