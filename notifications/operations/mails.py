@@ -4,6 +4,7 @@ import uuid
 
 from django.db import transaction
 from django.db.models.functions import Now
+from pydantic import SecretStr
 
 from jobs import enqueue, record_event
 from jobs.errors import GiveUp, NotLive, NotReplayable
@@ -174,7 +175,7 @@ def _new(
         requested_by_id=user_id,
         email=check_address(email),
         subject=check_subject(subject),
-        html=check_html(html),
+        html=SecretStr(check_html(html)),  # As it is read: what is stored now is sent now.
     )
 
 
