@@ -9,7 +9,9 @@ from tests.chaos.client import Submitter
 from tests.chaos.faults import STRIKES, script
 from tests.chaos.oracle import judge
 from tests.chaos.run import run
+from tests.chaos.told import untold
 from tests.harness.system import System
+from tests.webhook_receiver import webhook_receiver
 
 
 def request_export(system: System) -> str:
@@ -71,6 +73,17 @@ class TestOracle:
         assert {words.split(":")[0] for words in verdict.lost} == {without_file, gone}
         assert [words.split(":")[0] for words in verdict.duplicated] == [twice]
         assert set(verdict.unexpected) == {f"export {stranger}", "file stray.csv"}
+
+
+    def test_sees_who_was_not_told(self, system: System) -> None:
+        # Given an export that was completed past the engine, so that nobody was told
+        export_id = request_export(system)
+        complete(system, export_id)
+
+        with webhook_receiver() as receiver:
+            wrong = untold(system, receiver, [export_id])
+
+        assert wrong == ["0 deliveries of 1", "0 mails of 1"]
 
 
 class TestScript:

@@ -11,7 +11,7 @@ from tests.harness.servers import Servers
 
 COLUMNS = (
     "seed", "accepted", "faults", "seconds", "completed", "failed", "lost", "stuck", "duplicated",
-    "unexpected", "queues empty",
+    "unexpected", "untold", "queues empty",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _one(servers: Servers, seed: int, options: argparse.Namespace) -> bool:
 
 def _row(report) -> tuple[str, ...]:
     verdict = report.verdict
-    lists = (verdict.lost, verdict.stuck, verdict.duplicated, verdict.unexpected)
+    lists = (verdict.lost, verdict.stuck, verdict.duplicated, verdict.unexpected, verdict.untold)
     return (
         str(report.seed),
         str(verdict.accepted),
@@ -79,7 +79,7 @@ def _row(report) -> tuple[str, ...]:
 
 def _explain(report, logs: Path, options: argparse.Namespace) -> None:
     verdict = report.verdict
-    for name in ("lost", "stuck", "duplicated", "unexpected", "queues"):
+    for name in ("lost", "stuck", "duplicated", "unexpected", "untold", "queues"):
         for words in getattr(verdict, name)[:20]:
             print(f"    {name}: {words}")
     print(f"    logs: {logs}")

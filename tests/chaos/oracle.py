@@ -44,10 +44,11 @@ class Verdict:
     duplicated: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     queues: list[str] = field(default_factory=list)  #: Those that are not empty.
+    untold: list[str] = field(default_factory=list)  #: Webhooks and mails that should be there.
 
     @property
     def is_good(self) -> bool:
-        wrong = (self.lost, self.stuck, self.duplicated, self.unexpected, self.queues)
+        wrong = (self.lost, self.stuck, self.duplicated, self.unexpected, self.queues, self.untold)
         return not any(wrong) and self.accepted == len(self.completed) + len(self.failed)
 
 

@@ -29,6 +29,7 @@ SETTINGS = {
     "JOBS_DEAD_LETTER_AFTER_SECONDS": "15",
     "JOBS_BROKER_TIMEOUT_SECONDS": "5",
     "EXPORTS_IN_FLIGHT_MAX": "50",
+    "NOTIFICATIONS_TRUSTED_NETWORKS": "127.0.0.0/8",  # Where the receiver of webhooks is.
     "LOG_LEVEL": "INFO",
 }
 

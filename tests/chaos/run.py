@@ -1,5 +1,6 @@
 """One run: a product, a client, a script of faults, and the verdict."""
 
+import contextlib
 import random
 import shutil
 import time
@@ -7,12 +8,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import oracle
+from tests.chaos import oracle, told
 from tests.chaos.client import Submitter
 from tests.chaos.faults import Fault, script
 from tests.chaos.oracle import Verdict
 from tests.chaos.product import Product
 from tests.harness.system import System
+from tests.webhook_receiver import webhook_receiver
 
 #: Between two faults: what the product has to get up again, and often has not.
 PAUSE_SECONDS = (1.0, 4.0)
@@ -52,8 +54,9 @@ def run(system: System, *, seed: int, exports: int, faults: int, say=print) -> R
     product = Product(system)
     began = time.monotonic()
     planned = script(seed, faults)
-    try:
+    with webhook_receiver() as receiver, contextlib.closing(product):
         product.start()
+        told.subscribe(product, receiver)
         submitter = Submitter(product, exports, faults * SECONDS_PER_FAULT)
         submitter.start()
         _strike(product, planned, seed, say)
@@ -62,8 +65,7 @@ def run(system: System, *, seed: int, exports: int, faults: int, say=print) -> R
         verdict = oracle.judge(system, submitter)
         missing = exports - len(submitter.accepted) - len(submitter.refused)
         verdict.lost += ["never accepted"] * missing
-    finally:
-        product.close()
+        verdict.untold += told.untold(system, receiver, verdict.completed)
     return Report(seed, planned, time.monotonic() - began, verdict, was_quiet)
 
 
