@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router, Schema, Status
-from pydantic import Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from jobs.http import Problem, RequestSchema, require
 from jobs.idempotency import HEADER
 from notifications import queries
 from notifications.api.syncs import DeliveryOut
+from notifications.events import check_subscription
 from notifications.models import WebhookDelivery, WebhookEndpoint
 from notifications.operations import deliveries, endpoints, resending
 from notifications.states import DeliveryStatus
@@ -23,7 +24,9 @@ READ, WRITE = "webhooks:read", "webhooks:write"
 
 Url = Annotated[str, Field(max_length=2000)]
 EventTypes = Annotated[
-    list[str], Field(min_length=1, max_length=50, description="Names of event types; `*` is all.")
+    list[str],
+    Field(min_length=1, max_length=50, description="Names of event types; `*` is all."),
+    AfterValidator(check_subscription),
 ]
 Description = Annotated[str, Field(max_length=200)]
 
@@ -44,8 +47,8 @@ class EndpointPatch(RequestSchema):
 class ResendIn(RequestSchema):
     status: DeliveryStatus = DeliveryStatus.FAILED
     event_type: Annotated[str, Field(max_length=100)] | None = None
-    since: datetime | None = Field(None, description="Created then or later.")
-    until: datetime | None = Field(None, description="Created then or earlier.")
+    since: AwareDatetime | None = Field(None, description="Created then or later.")
+    until: AwareDatetime | None = Field(None, description="Created then or earlier.")
 
 
 class EndpointOut(Schema):
