@@ -16,7 +16,7 @@ def delete_expired_sessions(job: Job, payload: Nothing) -> None:
 
 @job_task(name="accounts.delete_expired_invitations", atomic=False)
 def delete_expired_invitations(job: Job, payload: Nothing) -> None:
-    """Delete invitations that nobody accepted in time."""
+    """Delete invitations that nobody accepted in time, and those that were revoked."""
     retention.delete_expired_invitations(now=moment_of(job))
 
 
