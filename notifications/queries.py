@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 
 from notifications.errors import UnknownDelivery, UnknownEndpoint, UnknownNotification
@@ -95,6 +96,12 @@ def list_deliveries(
 def count_attempts(row: Notification | WebhookDelivery) -> int:
     """Return the executions that ended in an error or a success; also while more may follow."""
     return row.attempts if row.job is None else row.job.attempts
+
+
+def known_user_id(user_id: uuid.UUID | None) -> uuid.UUID | None:
+    """Return the id while there is such a person: a job may outlive the one who asked for it."""
+    people = get_user_model()._default_manager.filter(pk=user_id)
+    return user_id if user_id and people.exists() else None
 
 
 def _of_tenant(rows: QuerySet[Any], tenant_id: uuid.UUID | None) -> QuerySet[Any]:

@@ -13,7 +13,7 @@ from notifications.events import EVENT_TYPES
 from notifications.operations import deliveries, mails
 from notifications.operations.preferences import wants_mail
 from notifications.payloads import EventPayload
-from notifications.queries import list_subscribers
+from notifications.queries import known_user_id, list_subscribers
 
 
 def announce(job: Job, event: EventPayload) -> None:
@@ -30,8 +30,9 @@ def announce(job: Job, event: EventPayload) -> None:
 def _tell_endpoints(job: Job, event: EventPayload) -> int:
     endpoints = list_subscribers(job.tenant_id, event.event_type)
     body = deliveries.body_of(event.event_type, event.data, at=event.occurred_at)
+    user_id = known_user_id(job.user_id)
     for endpoint in endpoints:
-        deliveries.store(endpoint, event_type=event.event_type, body=body, user_id=job.user_id)
+        deliveries.store(endpoint, event_type=event.event_type, body=body, user_id=user_id)
     return len(endpoints)
 
 

@@ -19,7 +19,7 @@ from notifications.models import DeliveryAttempt, WebhookDelivery, WebhookEndpoi
 from notifications.operations import breaker
 from notifications.operations.deliveries import body_of, new_delivery
 from notifications.payloads import DeliveryPayload
-from notifications.queries import get_endpoint
+from notifications.queries import get_endpoint, known_user_id
 from notifications.states import DeliveryStatus
 
 
@@ -104,7 +104,8 @@ def _store_of_message(job: Job, payload: DeliveryPayload) -> WebhookDelivery:
         body = body_of(event_type, payload.data or {}, at=timezone.now())
     except (NotificationError, ValueError) as refusal:
         raise GiveUp(str(refusal)) from None
-    delivery = new_delivery(endpoint, event_type=event_type, body=body, user_id=job.user_id)
+    user_id = known_user_id(job.user_id)
+    delivery = new_delivery(endpoint, event_type=event_type, body=body, user_id=user_id)
     delivery.job = job
     delivery.save(force_insert=True)
     return delivery

@@ -15,7 +15,7 @@ from notifications.channels.email.rules import check_address, check_html, check_
 from notifications.errors import MailRefused, StillUnderWay
 from notifications.models import Notification
 from notifications.payloads import MailPayload
-from notifications.queries import get_notification
+from notifications.queries import get_notification, known_user_id
 from notifications.states import SETTLED_NOTIFICATIONS, NotificationStatus
 
 TASK = "notifications.send_notification"
@@ -123,7 +123,7 @@ def _store_of_message(job: Job, payload: MailPayload) -> Notification:
     try:
         mail = _new(
             tenant_id,
-            job.user_id,
+            known_user_id(job.user_id),
             email=payload.email or "",
             subject=payload.subject or "",
             html=payload.html or "",

@@ -245,6 +245,11 @@ class TestAWholeMessage:
         assert deliver(take()[0]) == "acknowledged"
         assert (Notification.objects.get().status, len(server.mails())) == ("sent", 1)
 
+    def test_of_a_person_who_is_gone_is_sent(self, acme):
+        enqueue(mails.TASK, MAIL, tenant_id=acme.pk, user_id=uuid.uuid4())
+        run_enqueued_jobs()
+        assert Notification.objects.get().status == "sent"
+
     def test_of_no_tenant_is_the_systems(self, server):
         self.enqueue()
         run_enqueued_jobs()
