@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from jobs import record_event
 from jobs.announcements import announce
 from notifications.channels.email.rules import check_address
-from project.accounts import queries
+from project.accounts import operations, queries
 from project.accounts.errors import InvitationOver, InvitationRefused, RoleRefused
 from project.accounts.fields import lowered
 from project.accounts.invitation_mails import send_invitation
@@ -120,8 +120,8 @@ def accept(*, token: str, user: User, now: datetime) -> Membership:
     )
     if not mine.update(accepted_at=now, accepted_by=user):
         return _joined_before(invitation, user)
-    membership, _ = Membership.objects.get_or_create(
-        tenant=invitation.tenant, user=user, defaults={"role": invitation.role}
+    membership = operations.keep_or_add_member(
+        tenant=invitation.tenant, user=user, role=invitation.role
     )
     _tell(invitation)
     return membership

@@ -35,6 +35,14 @@ def add_member(*, tenant: Tenant, user: User, role: str = Role.MEMBER) -> Member
     return membership
 
 
+def keep_or_add_member(*, tenant: Tenant, user: User, role: str) -> Membership:
+    """Make the person a member; one who is a member already keeps the role."""
+    membership, _ = Membership.objects.get_or_create(
+        tenant=tenant, user=user, defaults={"role": role}
+    )
+    return membership
+
+
 def remove_member(*, tenant: Tenant, user: User) -> None:
     """Take the person's access to the tenant away, by session and by token, at once."""
     Membership.objects.filter(tenant=tenant, user=user).delete()
