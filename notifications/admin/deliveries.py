@@ -30,6 +30,7 @@ ERROR_SHOWN_CHARACTERS = 80
 class AttemptInline(LedgerInline):
     model = DeliveryAttempt
     verbose_name_plural = "attempts"
+    hide_title = True
     fields = readonly_fields = ("number", "started_at", "status_code", "took", "error", "answer")
     ordering = ("number",)
 
@@ -46,7 +47,7 @@ class AttemptInline(LedgerInline):
 class WebhookDeliveryAdmin(ResendingAdmin):
     refusals = (JobError, NotificationError)
     inlines = (AttemptInline,)
-    list_display = ("event_type", "endpoint", "tenant", "badge", "attempts_started", "last_status",
+    list_display = ("event_type", "endpoint", "tenant", "badge", "attempts_so_far", "last_status",
                     "short_error", "since")  # fmt: skip
     list_filter = ("status", EventTypeFilter, EndpointFilter)
     search_fields = ("id",)
@@ -55,7 +56,7 @@ class WebhookDeliveryAdmin(ResendingAdmin):
     actions = ("resend_selected", "cancel_selected")
     actions_detail = ("resend", "cancel")
     fields = ("badge", "error", "event_type", "endpoint", "tenant", "requested_by", "body_text",
-              "job_link", "dead_letter", "attempts_started", "created_at", "settled_at",
+              "job_link", "dead_letter", "attempts_so_far", "created_at", "settled_at",
               "id")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
@@ -121,6 +122,10 @@ class WebhookDeliveryAdmin(ResendingAdmin):
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def badge(self, delivery: WebhookDelivery) -> str:
         return delivery.status
+
+    @admin.display(description="Attempts", ordering="attempts_started")
+    def attempts_so_far(self, delivery: WebhookDelivery) -> int:
+        return delivery.attempts_started
 
     @admin.display(description="Last answer")
     def last_status(self, delivery: Any) -> str:

@@ -29,10 +29,11 @@ class EventTypeFilter(admin.SimpleListFilter):
         self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]
     ) -> QuerySet[WebhookDelivery]:
         """:raises IncorrectLookupParameters: for what is no event type; the list starts anew."""
-        if not self.value():
+        wanted = self.value()
+        if not wanted:
             return queryset
         try:
-            return queryset.filter(event_type=check_event_type(self.value()))
+            return queryset.filter(event_type=check_event_type(wanted))
         except UnknownEventType as error:
             raise IncorrectLookupParameters(str(error)) from error
 

@@ -4,29 +4,33 @@ from datetime import datetime
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from notifications.events import EVERY
 from notifications.models import WebhookEndpoint
 
-STATE_COLOURS = {
-    "enabled": "success",
-    "disabled": "danger",
-    "open": "warning",
-    "half open": "warning",
-}
+
+def badge(endpoint: WebhookEndpoint) -> str:
+    words, colour = state(endpoint)
+    return render_to_string("unfold/helpers/label.html", {"text": words, "type": colour})
 
 
 def state(endpoint: WebhookEndpoint) -> tuple[str, str]:
-    """Return the key of its colour, and the words."""
+    """Return the words, and the colour of their badge."""
     if not endpoint.enabled:
-        return "disabled", "disabled"
+        return "disabled", "danger"
     if endpoint.open_until is None:
-        return "enabled", "enabled"
+        return "enabled", "success"
     if endpoint.open_until <= timezone.now():
-        return "half open", "half open"
-    return "open", f"breaker open until {endpoint.open_until:%H:%M:%S} UTC"
+        return "half open", "warning"
+    return f"breaker open until {endpoint.open_until:%H:%M:%S} UTC", "warning"
+
+
+def events(endpoint: WebhookEndpoint) -> str:
+    return "every event" if EVERY in endpoint.event_types else ", ".join(endpoint.event_types)
 
 
 def breaker(endpoint: WebhookEndpoint) -> str:

@@ -1,13 +1,13 @@
 """Webhook endpoints in the admin: what is shown of them; create, change and delete them."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponseRedirect
-from unfold.decorators import display
 
 from jobs.admin.base import age
 from notifications.admin import endpoint_texts as texts
@@ -72,16 +72,23 @@ class WebhookEndpointAdmin(ActingOnEndpoints):
 
     # --- Create, change, delete -----------------------------------------------------------------
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        """Say what an operation refuses that no field of the form is to blame for."""
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        view = super().changeform_view
+        return self._saying_why_not(request, lambda: view(request, *args, **kwargs))
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        view = super().delete_view
+        return self._saying_why_not(request, lambda: view(request, *args, **kwargs))
+
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        view = super().response_action
+        return self._saying_why_not(request, lambda: view(request, *args, **kwargs))
+
+    def _saying_why_not(self, request: HttpRequest, view: Callable[[], Any]) -> Any:
+        """Say what an operation refuses that no field of a form is to blame for; undo all else."""
         try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
+            with transaction.atomic():
+                return view()
         except self.refusals as refusal:
             messages.warning(request, str(refusal))
             return HttpResponseRedirect(request.get_full_path())
@@ -137,11 +144,11 @@ class WebhookEndpointAdmin(ActingOnEndpoints):
 
     @admin.display(description="Events")
     def events(self, endpoint: WebhookEndpoint) -> str:
-        return ", ".join(endpoint.event_types)
+        return texts.events(endpoint)
 
-    @display(description="State", label=texts.STATE_COLOURS)
-    def badge(self, endpoint: WebhookEndpoint) -> tuple[str, str]:
-        return texts.state(endpoint)
+    @admin.display(description="State")
+    def badge(self, endpoint: WebhookEndpoint) -> str:
+        return texts.badge(endpoint)
 
     @admin.display(description="Breaker")
     def breaker_text(self, endpoint: WebhookEndpoint) -> str:

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from jobs.admin.base import LedgerAdmin
-from notifications.admin.endpoint_texts import host
+from notifications.admin.endpoint_texts import host, moment
 from notifications.errors import UnknownEventType
 from notifications.events import TYPE_MAX_CHARACTERS, check_event_type
 from notifications.models import WebhookEndpoint
@@ -110,8 +110,7 @@ class ResendingAdmin(LedgerAdmin):
         return self.ask(
             request,
             title=f"Send {count} again",
-            what=f"{filters.status.capitalize()} deliveries to {endpoint} ({host(endpoint)}): "
-            f"{count} match now.",
+            what=f"{_in_words(filters)}, to {endpoint} ({host(endpoint)}): {count} now.",
             back=request.get_full_path(),
             form=forms.Form(),
             kept=[(name, request.POST.get(name, "")) for name in form.fields],
@@ -156,3 +155,13 @@ def _initial(request: HttpRequest) -> dict[str, str]:
     status = request.GET.get("status", "")
     settled = status if status in SETTLED_DELIVERIES else DeliveryStatus.FAILED.value
     return {"status": settled, "event_type": request.GET.get("event_type", "")}
+
+
+def _in_words(filters: ResendPayload) -> str:
+    conditions = {
+        "of the type": filters.event_type,
+        "created since": filters.since and moment(filters.since),
+        "created until": filters.until and moment(filters.until),
+    }
+    named = [f"{words} {value}" for words, value in conditions.items() if value]
+    return ", ".join([f"Deliveries that are {filters.status}", *named])

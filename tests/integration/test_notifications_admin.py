@@ -32,7 +32,12 @@ HOSTILE = "<script>alert(1)</script>"
 CANARY = "whsec_Y2FuYXJ5IHRoYXQgbXVzdCBub3Qgc2luZw=="
 ENCRYPTED = ('"secret"', '"previous_secret"', '"html"')
 SIZE = 'LENGTH("notifications_notification"."html")'  #: Which is no reading of it.
-MODELS = ("webhookendpoint", "webhookdelivery", "notification", "mailpreference")
+MODELS = {
+    "webhookendpoint": WebhookEndpoint,
+    "webhookdelivery": WebhookDelivery,
+    "notification": Notification,
+    "mailpreference": MailPreference,
+}
 
 
 def list_of(model: str) -> str:
@@ -45,7 +50,7 @@ def page_of(row) -> str:
 
 def text_of(answer) -> str:
     assert answer.status_code == 200, answer.status_code
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def leave_rows(tenant, count: int, text: str = "A lamp") -> None:
         )
         for attempt in (1, 2):
             DeliveryAttempt.objects.create(
-                delivery=delivery, number=attempt, job_id=delivery.job_id, status_code=200
+                delivery=delivery, number=attempt, job_id=uuid.uuid4(), status_code=200
             )
         request_mail(
             tenant_id=tenant.pk,
@@ -88,8 +93,7 @@ def leave_rows(tenant, count: int, text: str = "A lamp") -> None:
 def row_of(acme):
     """One row of each model, by the model's name."""
     leave_rows(acme, 1)
-    models = (WebhookEndpoint, WebhookDelivery, Notification, MailPreference)
-    return {model._meta.model_name: model.objects.get() for model in models}
+    return {name: model._default_manager.get() for name, model in MODELS.items()}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -154,12 +158,7 @@ class TestEveryPage:
         WebhookEndpoint.objects.update(
             url=f"https://{HOSTILE}/", event_types=[HOSTILE], disabled_reason=HOSTILE, enabled=False
         )
-        row = {
-            "webhookendpoint": WebhookEndpoint,
-            "webhookdelivery": WebhookDelivery,
-            "notification": Notification,
-            "mailpreference": MailPreference,
-        }[model].objects.get()
+        row = MODELS[model]._default_manager.get()
         for address in (list_of(model), page_of(row)):
             page = text_of(admin.get(address))
             assert HOSTILE not in page
@@ -236,6 +235,7 @@ class TestADelivery:
         job = Job.objects.get(pk=delivery.job_id)
         lifecycle.fail(job, OSError("no route"), message_follows=True)
         letter = record(dead_message_of(job))
+        assert letter
         DeliveryAttempt.objects.filter(number=2).update(
             status_code=503, latency_ms=1234, error="The receiver answered 503.", excerpt="Sorry"
         )
@@ -277,6 +277,7 @@ class TestAnEndpoint:
 
     def test_says_that_all_is_well(self, admin, endpoint):
         page = self.state(admin, endpoint)
+        assert "every event" in page
         assert "Closed: deliveries are sent as they come." in page
         assert "Signs beside the new one until" in page
         assert f"?endpoint={endpoint.pk}" in page

@@ -30,7 +30,7 @@ def page_of(row, action="change"):
 
 def text_of(answer) -> str:
     assert answer.status_code == 200, answer.status_code
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def said(answer) -> list[str]:
@@ -86,7 +86,7 @@ def mail(acme):
 
 
 def status_of(row) -> str:
-    return type(row).objects.values_list("status", flat=True).get(pk=row.pk)
+    return str(type(row).objects.get(pk=row.pk).status)
 
 
 @pytest.mark.parametrize("kind", ["delivery", "mail"])
@@ -185,6 +185,10 @@ class TestAllThatMatch:
         given = {"status": "failed", "event_type": "lamp.lit", "since": "2020-01-01T00:00"}
         asked = admin.post(address, given)
         assert "Send 3 again" in text_of(asked)
+        assert asked.context["what"] == (
+            "Deliveries that are failed, of the type lamp.lit, created since 2020-01-01 00:00:00 "
+            "UTC, to The lamp shop (hooks.example): 3 now."
+        )
         assert not Job.objects.filter(type=TASK).exists()
 
         answer = admin.post(address, {**dict(asked.context["kept"]), "asked": "1"}, follow=True)

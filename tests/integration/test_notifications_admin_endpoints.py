@@ -1,9 +1,11 @@
 """An operator and webhook endpoints: forms, actions, and a secret that is seen once."""
 
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
@@ -32,7 +34,7 @@ def page_of(endpoint, action="change"):
 
 def text_of(answer) -> str:
     assert answer.status_code == 200, answer.status_code
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def said(answer) -> str:
@@ -182,7 +184,7 @@ class TestDelete:
     @pytest.fixture(autouse=True)
     def under_way(self, endpoint):
         delivery = request_test(tenant_id=None, user_id=None, endpoint_id=endpoint.pk)
-        DeliveryAttempt.objects.create(delivery=delivery, number=1, job_id=delivery.job_id)
+        DeliveryAttempt.objects.create(delivery=delivery, number=1, job_id=uuid.uuid4())
 
     def test_asks_first_and_counts_what_goes_with_it(self, admin, endpoint):
         page = text_of(admin.get(page_of(endpoint, "delete")))
@@ -303,3 +305,37 @@ class TestActions:
         for action in ("test", "enable", "disable", "close_breaker", "new_secret"):
             assert admin.get(page_of(endpoint, action)).status_code == 404
             assert admin.post(page_of(endpoint, action)).status_code == 404
+
+
+class TestASecretThatNoKeyFits:
+    @pytest.fixture(autouse=True)
+    def other_keys(self, endpoint, settings):
+        settings.SECRETS_KEYS = [Fernet.generate_key().decode()]
+
+    def test_keeps_no_page_from_opening(self, admin, endpoint):
+        delivery = request_test_of(endpoint)
+        for address in (LIST, DELIVERIES, page_of(endpoint), page_of(endpoint, "delete")):
+            assert admin.get(address).status_code == 200
+        page = reverse("admin:notifications_webhookdelivery_change", args=[delivery.pk])
+        assert admin.get(page).status_code == 200
+
+    @pytest.mark.parametrize("action", ["test", "disable", "new_secret"])
+    def test_is_said_where_it_is_in_the_way(self, admin, endpoint, action):
+        answer = admin.post(page_of(endpoint, action), {"seen": "None"}, follow=True)
+        refused = "add the key that it was written with" in said(answer)
+        assert refused or action != "new_secret"
+        assert LogEntry.objects.exists() != refused
+
+    def test_leaves_a_history_that_tells_what_became_of_a_deletion(self, admin, endpoint):
+        chosen = {"action": "delete_selected", "_selected_action": [str(endpoint.pk)]}
+        for address, given in ((page_of(endpoint, "delete"), {}), (LIST, chosen)):
+            answer = admin.post(address, {**given, "post": "yes"}, follow=True)
+            assert answer.status_code == 200
+            assert LogEntry.objects.exists() != WebhookEndpoint.objects.exists()
+
+
+def request_test_of(endpoint) -> WebhookDelivery:
+    """Store one without reading the endpoint's secret."""
+    return WebhookDelivery.objects.create(
+        tenant_id=endpoint.tenant_id, endpoint_id=endpoint.pk, event_type="a.b", body="{}"
+    )

@@ -19,10 +19,14 @@ pytestmark = pytest.mark.django_db
 SECRET = "whsec_Y2FuYXJ5IHRoYXQgbXVzdCBub3Qgc2luZw=="
 ENDPOINT, DELIVERY, MAIL = "webhookendpoint", "webhookdelivery", "notification"
 MODELS = {ENDPOINT: WebhookEndpoint, DELIVERY: WebhookDelivery, MAIL: Notification}
-FORM = {"url": "https://hooks.example/", "known_types": ["*"], "description": "Another"}
+FORM: dict[str, Any] = {
+    "url": "https://hooks.example/",
+    "known_types": ["*"],
+    "description": "Another",
+}
 
 #: Page: the model it belongs to, the permission it needs beside view, and what it posts.
-PAGES = {
+PAGES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "add": (ENDPOINT, "add_webhookendpoint", FORM),
     "change": (ENDPOINT, "change_webhookendpoint", FORM),
     "delete": (ENDPOINT, "delete_webhookendpoint", {"post": "yes"}),
