@@ -135,12 +135,10 @@ def _why_refused(answer: Answer) -> JobError:
     if answer.status == GONE:
         return EndpointGone("The receiver answered 410 Gone; its endpoint is disabled now.")
     what = f"The receiver answered {answer.status}"
-    if answer.fault:
-        return DeliveryFailed(f"{what}, but {answer.fault}.")
     if answer.status in SLOW_DOWN and answer.retry_after_seconds:
         seconds = min(answer.retry_after_seconds, settings.NOTIFICATIONS_RETRY_AFTER_MAX_SECONDS)
         return RetryAfter(f"{what} and asked to wait {seconds} s.", seconds=seconds)
-    return DeliveryFailed(f"{what}.")
+    return DeliveryFailed(f"{what}, but {answer.fault}." if answer.fault else f"{what}.")
 
 
 def _stand_down(job: Job) -> None:
