@@ -3,31 +3,35 @@
 import contextlib
 import uuid
 from collections.abc import Generator, Iterator
+from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+from django.db.models import QuerySet
 
 from exports.datasets import Dataset
-from exports.formats import Block, Format
+from exports.formats import Block, Format, framed
 from exports.formats.copying import copied_lines
 from exports.formats.fetching import fetched_lines
 
 
 def stream(dataset: Dataset, tenant_id: uuid.UUID, writer: Format) -> Generator[Block, None, None]:
+    """Yield a file in blocks. What they hold is one snapshot of the rows, however long it takes."""
+    with contextlib.closing(lines_of(dataset, dataset.rows(tenant_id), writer)) as lines:
+        yield from framed(writer, lines, dataset.names)
+
+
+def lines_of(dataset: Dataset, rows: QuerySet[Any], writer: Format) -> Generator[Block, None, None]:
     """
-    Yield a file in blocks. What they hold is one snapshot of the rows, however long it takes.
+    Yield the lines of some of the dataset's rows, of one snapshot, with nothing around them.
 
     It reads on a connection of its own, so that the caller may write between two blocks.
     """
-    rows = dataset.rows(tenant_id)
     with reading_connection(rows.db) as database:
         copies = database.vendor == "postgresql" and not database.in_atomic_block
         lines = copied_lines if copies else fetched_lines
-        columns = dataset.kinds()
-        yield from writer.framed(
-            lines(rows, columns, dataset.names, writer, database), dataset.names
-        )
+        yield from lines(rows, dataset.kinds(), dataset.names, writer, database)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,10 @@
 from exports.errors import UnknownFormat
 from exports.formats.base import Block, Format
 from exports.formats.csv import Csv
+from exports.formats.framing import framed
 from exports.formats.json import Json
 
-__all__ = ["FORMATS", "Block", "Format", "get_format"]
+__all__ = ["FORMATS", "Block", "Format", "framed", "get_format"]
 
 FORMATS: dict[str, Format] = {each.name: each for each in (Csv(), Json())}
 

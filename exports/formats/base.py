@@ -1,6 +1,6 @@
 """What a file format must say, and the pieces that a file is streamed in."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,13 +25,15 @@ class Format(Protocol):
     A way to write rows, one per line, from either source.
 
     PostgreSQL builds the lines itself (`select` and `copy`); from any other database they are made
-    of `template`, `null` and `encoder`. Both ways give the same bytes, and `framed` makes a file
-    of them.
+    of `template`, `null` and `encoder`. Both ways give the same bytes. A file is the head, the
+    joined lines and the tail; the lines may come as several stretches, each joined by itself, with
+    a joint between those that are not empty.
     """
 
     name: str  #: As requests and file names spell it.
     content_type: str
     null: str
+    joint: bytes  #: What `joined` puts between two lines.
 
     def select(self, kind: Kind, expression: Combinable) -> Combinable:
         """Return what PostgreSQL shall select for a column."""
@@ -45,5 +47,14 @@ class Format(Protocol):
     def encoder(self, kind: Kind) -> Callable[[Any], str]:
         """Return what turns a value that isn't None into its place in a line."""
 
-    def framed(self, lines: Iterator[Block], names: Sequence[str]) -> Iterator[Block]:
-        """Add what stands before, between and after the lines."""
+    def head(self, names: Sequence[str]) -> bytes:
+        """Return what stands before the lines."""
+
+    def joined(self, lines: Iterator[Block]) -> Iterator[Block]:
+        """Put the joint between the lines. None of them gives no bytes, one at least one byte."""
+
+    def tail(self, rows: int) -> bytes:
+        """Return what stands after so many lines."""
+
+    def count_rows(self, blocks: Iterable[bytes]) -> int:
+        """Count the rows of a whole file, in constant memory; damaged ones give any number."""

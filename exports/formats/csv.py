@@ -1,7 +1,7 @@
 """CSV: comma, double quotes where needed, UTF-8, a line feed after each row, a header first."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db.models import TextField
@@ -21,6 +21,9 @@ from exports.formats.text import (
 
 NEEDS_QUOTES = re.compile(r'[,"\r\n]')
 
+#: What `count_rows` need not look at.
+NEITHER_QUOTE_NOR_LINE_FEED = bytes(set(range(256)) - set(b'"\n'))
+
 
 class Csv:
     """
@@ -32,6 +35,7 @@ class Csv:
     name = "csv"
     content_type = "text/csv; charset=utf-8"
     null = ""
+    joint = b""  # The line feed that ends each line is enough.
 
     def select(self, kind: Kind, expression: Combinable) -> Combinable:
         match kind:
@@ -52,10 +56,25 @@ class Csv:
     def encoder(self, kind: Kind) -> Callable[[Any], str]:
         return ENCODERS[kind]
 
-    def framed(self, lines: Iterator[Block], names: Sequence[str]) -> Iterator[Block]:
+    def head(self, names: Sequence[str]) -> bytes:
         header = ",".join(cell(safe_text(name)) for name in names)
-        yield Block(f"{header}\n".encode(), 0)
-        yield from lines
+        return f"{header}\n".encode()
+
+    def joined(self, lines: Iterator[Block]) -> Iterator[Block]:
+        return lines
+
+    def tail(self, rows: int) -> bytes:
+        return b""
+
+    def count_rows(self, blocks: Iterable[bytes]) -> int:
+        """Count the line feeds outside quotes, but for the header's; `""` opens and closes."""
+        lines, quoted = 0, False
+        for block in blocks:
+            marks = block.translate(None, NEITHER_QUOTE_NOR_LINE_FEED)
+            stretches = marks.split(b'"')
+            lines += sum(map(len, stretches[quoted::2]))
+            quoted ^= len(stretches) % 2 == 0
+        return max(lines - 1, 0)
 
 
 def cell(text: str) -> str:

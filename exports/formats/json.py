@@ -1,6 +1,6 @@
 """JSON: one array, with one object per line, so that people and line tools can read it too."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ class Json:
     name = "json"
     content_type = "application/json"
     null = "null"
+    joint = b",\n"
 
     def select(self, kind: Kind, expression: Combinable) -> Combinable:
         return Cast(expression, TextField()) if kind is Kind.OTHER else expression
@@ -47,13 +48,22 @@ class Json:
     def encoder(self, kind: Kind) -> Callable[[Any], str]:
         return ENCODERS[kind]
 
-    def framed(self, lines: Iterator[Block], names: Sequence[str]) -> Iterator[Block]:
+    def head(self, names: Sequence[str]) -> bytes:
+        return b"[\n"
+
+    def joined(self, lines: Iterator[Block]) -> Iterator[Block]:
         """Put commas between the lines: a line feed stands nowhere but at the end of each."""
-        before, end = b"[\n", b"[\n]\n"
+        before = b""
         for block in lines:
-            yield Block(before + block.data[:-1].replace(b"\n", b",\n"), block.rows)
-            before, end = b",\n", b"\n]\n"
-        yield Block(end, 0)
+            yield Block(before + block.data[:-1].replace(b"\n", self.joint), block.rows)
+            before = self.joint
+
+    def tail(self, rows: int) -> bytes:
+        return b"\n]\n" if rows else b"]\n"
+
+    def count_rows(self, blocks: Iterable[bytes]) -> int:
+        """Count the lines, but for the two with the brackets."""
+        return max(sum(block.count(b"\n") for block in blocks) - 2, 0)
 
 
 def quoted(name: str) -> str:

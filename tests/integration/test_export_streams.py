@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exports.datasets import get_dataset
-from exports.formats import get_format
+from exports.formats import framed, get_format
 from exports.formats.fetching import fetched_lines
 from exports.formats.safe_text import safe_text, safe_text_sql
 from exports.streams import stream
@@ -99,7 +99,7 @@ def exported(source, tenant, name, dataset="items"):
     rows = dataset.rows(tenant.pk).using("sqlite")
     columns, names = dataset.kinds(), dataset.names
     lines = fetched_lines(rows, columns, names, writer, connections["sqlite"])
-    return b"".join(block.data for block in writer.framed(lines, names))
+    return b"".join(block.data for block in framed(writer, lines, names))
 
 
 def read_csv(data):
