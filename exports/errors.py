@@ -71,6 +71,21 @@ class StoreLooksWrong(ExportError):
         )
 
 
+class PartDamaged(ExportError):
+    """A part of an export was changed or deleted in the store since it was written."""
+
+    def __init__(self, key: str, fault: str) -> None:
+        self.key = key
+        super().__init__(f"The part {key} {fault}. Write it again, or request the export again.")
+
+
+class ManifestDamaged(ExportError):
+    """What lies where a manifest should be is none."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} is no manifest: it was changed. Request the export again.")
+
+
 class BadKey(ExportError):
     """A key that could leave the store's folder. A bug in the caller, never a user's doing."""
 

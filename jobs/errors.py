@@ -73,6 +73,10 @@ class NotNow(TaskOutcome):
         self.seconds = seconds
 
 
+class NotWanted(TaskOutcome):
+    """What the job was for has ended otherwise. It is cancelled: no retry, no dead letter."""
+
+
 class JobExpired(JobError):
     """The job's `expires_at` passed before a worker could start it."""
 

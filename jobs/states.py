@@ -46,6 +46,24 @@ class Outcome(models.TextChoices):
 SPENT = (Outcome.SUCCEEDED, Outcome.FAILED)
 
 
+class WorkflowStatus(models.TextChoices):
+    """The life of a workflow: from `processing` to one of the others, which nothing leaves."""
+
+    PROCESSING = "processing", "Processing"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    TIMEOUT = "timeout", "Timeout"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class StepStatus(models.TextChoices):
+    WAITING = "waiting", "Waiting"  #: For a worker, or for whoever sends it.
+    RUNNING = "running", "Running"  #: Begun; also while it waits for its next attempt.
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"  #: Its workflow ended before it.
+
+
 class DeadLetterState(models.TextChoices):
     OPEN = "open", "Open"  #: Waits for somebody.
     REPLAYED = "replayed", "Replayed"  #: Runs, or ran, as a new job.
@@ -60,6 +78,7 @@ class AlertKind(models.TextChoices):
     CRON_FAILURE = "cron_failure", "Failed schedule"
     BEAT_SILENT = "beat_silent", "Silent beat"
     HEALTH = "health", "Health"
+    WORKFLOW_TIMEOUT = "workflow_timeout", "Workflow timed out"
 
 
 class Channel(models.TextChoices):

@@ -14,7 +14,14 @@ from pydantic import BaseModel
 from jobs import operations, registry
 from jobs.engine import stopping
 from jobs.engine.delivery import Delivery
-from jobs.errors import EnqueueRefused, GiveUp, NotNow, PayloadRefused, RetryAfter
+from jobs.errors import (
+    EnqueueRefused,
+    GiveUp,
+    NotNow,
+    NotWanted,
+    PayloadRefused,
+    RetryAfter,
+)
 from jobs.models import Job
 from jobs.registry import JobType
 
@@ -38,7 +45,7 @@ class JobTask(Task):  # type: ignore[type-arg]
     ignore_result = True
     store_errors_even_if_ignored = False
     autoretry_for = (Exception,)
-    dont_autoretry_for = (Reject, GiveUp, NotNow, PayloadRefused)
+    dont_autoretry_for = (Reject, GiveUp, NotNow, NotWanted, PayloadRefused)
     retry_backoff = settings.JOBS_RETRY_BASE_SECONDS
     retry_backoff_max = max(LONGEST_RETRY_SECONDS, settings.JOBS_RETRY_BASE_SECONDS)
     retry_jitter = False  # Celery's default is full jitter: anything from 0 to the wait.

@@ -6,19 +6,24 @@ from django.conf import settings
 
 from exports.cleanup import log_events
 from exports.cleanup.expired import delete_expired
+from exports.cleanup.leftovers import delete_leftovers
 from exports.cleanup.strays import delete_fileless, delete_orphan
 from exports.cleanup.survey import FOLDER, Survey, survey
 from exports.errors import StoreLooksWrong, StoreMissing
 from exports.object_store import ObjectStore
+from exports.parts.keys import MANIFESTS, PARTS
 from exports.queries import has_written
 
 #: What nobody has written to for so long belongs to no attempt: none may last an hour.
 LEFT_ALONE = timedelta(days=1)
 
+#: Where attempts write.
+FOLDERS = (FOLDER, PARTS, MANIFESTS)
+
 
 def clean_up(store: ObjectStore, *, now: datetime) -> None:
     """
-    Delete expired exports, files that nobody wants, and rows whose file is lost.
+    Delete expired exports, files, parts and manifests that nobody wants, and rows without a file.
 
     Safe when run twice, at the same time, or killed midway.
 
@@ -43,9 +48,10 @@ def clean_up(store: ObjectStore, *, now: datetime) -> None:
 
 def _delete_strays(store: ObjectStore, found: Survey, *, before: datetime) -> dict[str, int]:
     return {
-        "orphans": sum(delete_orphan(store, key) for key in found.orphans),
+        "orphans": sum(delete_orphan(store, key) for key in found.orphans)
+        + delete_leftovers(store, before=before),
         "fileless": sum(delete_fileless(store, each) for each in found.fileless),
-        "parts": store.remove_stale_parts(FOLDER, before=before),
+        "parts": sum(store.remove_stale_parts(each, before=before) for each in FOLDERS),
     }
 
 

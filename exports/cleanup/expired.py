@@ -1,4 +1,4 @@
-"""Deletes exports that settled long ago: the file first, then the row."""
+"""Deletes exports that settled long ago: the manifest and the file first, then the row."""
 
 from datetime import datetime
 from functools import partial
@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from exports.models import Export
 from exports.object_store import ObjectStore
+from exports.parts.manifest import delete_manifest
 from exports.states import LIVE
 from jobs.upkeep.batches import act_in_batches
 
@@ -34,5 +35,6 @@ def _delete_with_files(store: ObjectStore, exports: QuerySet[Export]) -> None:
     a retry that comes later waits for the lock, and is refused.
     """
     for export in exports.only("tenant_id", "format"):
+        delete_manifest(store, export.tenant_id, export.pk)
         store.delete(export.key)
     exports.delete()

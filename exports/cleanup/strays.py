@@ -20,7 +20,7 @@ def delete_orphan(store: ObjectStore, key: str) -> bool:
     Losing the race to a retry by hand means that its export is live again: it replaces the file.
     """
     with transaction.atomic():
-        export = _lock(_id_in(key))
+        export = lock_export(_id_in(key))
         if export and export.key == key and not may_not_exist(export):
             return False
         store.delete(key)
@@ -34,7 +34,7 @@ def delete_fileless(store: ObjectStore, export_id: uuid.UUID) -> bool:
     Losing the race means that somebody else deleted it.
     """
     with transaction.atomic():
-        export = _lock(export_id)
+        export = lock_export(export_id)
         if export is None or export.status != ExportStatus.COMPLETED or _has_file(store, export):
             return False
         log_events.file_lost(export)
@@ -42,7 +42,7 @@ def delete_fileless(store: ObjectStore, export_id: uuid.UUID) -> bool:
     return True
 
 
-def _lock(export_id: uuid.UUID | None) -> Export | None:
+def lock_export(export_id: uuid.UUID | None) -> Export | None:
     """Wait for a row that is held: not to see it would mean that its file has no owner."""
     if export_id is None:
         return None

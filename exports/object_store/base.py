@@ -82,6 +82,13 @@ class ObjectStore(Protocol):
         What no key can name was put there by somebody else, and is left out.
         """
 
+    def forget_folder(self, folder: str) -> None:
+        """
+        Forget a folder that holds no files any more, where folders are kept. Idempotent.
+
+        Only for one that nobody publishes into again.
+        """
+
     def remove_stale_parts(self, folder: str, *, before: datetime) -> int:
         """
         Remove the parts of such keys that nobody has written to since; return how many.

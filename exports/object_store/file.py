@@ -81,6 +81,10 @@ class FileStore:
                 if moment:
                     yield StoredObject(key, moment)
 
+    def forget_folder(self, folder: str) -> None:
+        with contextlib.suppress(OSError):  # It isn't empty, or isn't there.
+            (self.root / folder).rmdir()
+
     def remove_stale_parts(self, folder: str, *, before: datetime) -> int:
         removed = 0
         for path in (self.root / PARTS).glob(f"{flat(folder + '/')}*"):

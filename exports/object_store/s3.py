@@ -136,6 +136,9 @@ class S3Store:
                 if KEY.fullmatch(each["Key"]):
                     yield StoredObject(each["Key"], each["LastModified"])
 
+    def forget_folder(self, folder: str) -> None:
+        """Do nothing: a bucket has keys, and no folders."""
+
     def remove_stale_parts(self, folder: str, *, before: datetime) -> int:
         # S3 tells when an upload began, not its last part: `before` must leave an attempt its time.
         uploads = self._uploads(f"{folder}/")

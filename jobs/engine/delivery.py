@@ -15,7 +15,7 @@ from jobs import log_events
 from jobs.engine import claim, lifecycle, stopping
 from jobs.engine.heartbeat import heartbeat
 from jobs.engine.patience import drop_if_cut, patiently
-from jobs.errors import MoveRefused, NotNow
+from jobs.errors import MoveRefused, NotNow, NotWanted
 from jobs.models import Job
 from jobs.registry import JobType
 from jobs.states import JobState, Outcome
@@ -74,6 +74,8 @@ class Delivery:
                 raise
             except NotNow as later:
                 self._wait_for(later)
+            except NotWanted as why:
+                self._cancel_claimed(why)
             except Exception as error:
                 self._fail(error)
 
@@ -103,6 +105,12 @@ class Delivery:
             lambda: lifecycle.put_back(self.job, str(later), rest=rest),
             until=self._until,
         )
+        raise Ignore
+
+    def _cancel_claimed(self, why: NotWanted) -> NoReturn:
+        """Losing the race means that somebody else has ended it."""
+        stopping.raise_what_was_hidden()
+        patiently("cancel", lambda: lifecycle.cancel(self.job, by=str(why)), until=self._until)
         raise Ignore
 
     def let_go(self) -> NoReturn:

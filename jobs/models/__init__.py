@@ -16,6 +16,7 @@ from jobs.models.schedule import (
     ScheduleSeed,
     Slot,
 )
+from jobs.models.workflow import Workflow, WorkflowChange, WorkflowStep, WorkflowTimer
 
 __all__ = [
     "Alert",
@@ -41,4 +42,8 @@ __all__ = [
     "ScheduleSeed",
     "Slot",
     "TenantIncident",
+    "Workflow",
+    "WorkflowChange",
+    "WorkflowStep",
+    "WorkflowTimer",
 ]

@@ -1,0 +1,119 @@
+"""The manifest: what is known of a file that was put together, kept beside it in the store."""
+
+import contextlib
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.utils import timezone
+from pydantic import BaseModel, ValidationError
+
+from exports.errors import ManifestDamaged, NoSuchObject
+from exports.formats import get_format
+from exports.models import Export
+from exports.object_store import ObjectStore
+from exports.operations import FileFacts
+from exports.parts.facts import PartFacts
+from exports.parts.keys import manifest_key
+from exports.parts.layout import first_bytes
+from exports.parts.publishing import published
+from exports.parts.version import CODE_VERSION
+
+CONSISTENCY = (
+    "The keys up to the greatest at the start were cut into ranges. Each part is one snapshot of "
+    "its range. Rows that changed meanwhile appear in either version; rows that were added later "
+    "with greater keys do not appear."
+)
+
+
+class ManifestPart(BaseModel):
+    number: int
+    after: str | None
+    up_to: str
+    rows: int
+    first_byte: int  #: Where it begins in the file, from 0.
+    size_bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    export_id: uuid.UUID
+    dataset: str
+    format: str
+    columns: list[str]
+    rows: int
+    size_bytes: int
+    sha256: str
+    parts: list[ManifestPart]
+    consistency: str
+    code_version: str
+    created_at: datetime
+
+
+def write_manifest(
+    store: ObjectStore,
+    export: Export,
+    names: Sequence[str],
+    facts: Sequence[PartFacts],
+    file_facts: FileFacts,
+    *,
+    attempt: int,
+) -> Manifest:
+    """
+    Publish what is known of an export's file, and return it. One that was there is replaced.
+
+    :raises Superseded: if a later attempt has begun.
+    """
+    key = manifest_key(export.tenant_id, export.pk)
+    manifest = Manifest(
+        export_id=export.pk,
+        dataset=export.dataset,
+        format=export.format,
+        columns=list(names),
+        rows=file_facts.row_count,
+        size_bytes=file_facts.size_bytes,
+        sha256=file_facts.sha256,
+        parts=_parts(export, names, facts),
+        consistency=CONSISTENCY,
+        code_version=CODE_VERSION,
+        created_at=timezone.now(),
+    )
+    with published(store, key, attempt=attempt, before_publish=lambda: None) as file:
+        file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
+    return manifest
+
+
+def read_manifest(store: ObjectStore, export: Export) -> Manifest:
+    """
+    Return what is known of an export's file.
+
+    :raises NoSuchObject: if it has no manifest: a single job wrote it.
+    :raises ManifestDamaged: if what lies there is none.
+    """
+    key = manifest_key(export.tenant_id, export.pk)
+    with contextlib.closing(store.open(key)) as file:
+        found = file.read()
+    try:
+        return Manifest.model_validate_json(found)
+    except ValidationError as error:
+        raise ManifestDamaged(key) from error
+
+
+def delete_manifest(store: ObjectStore, tenant_id: uuid.UUID, export_id: uuid.UUID) -> None:
+    """
+    Delete the manifest, if there is one. Idempotent.
+
+    It looks first: few exports have one, and a bucket that keeps versions would note every delete.
+    """
+    key = manifest_key(tenant_id, export_id)
+    with contextlib.suppress(NoSuchObject):
+        store.size(key)
+        store.delete(key)
+
+
+def _parts(export: Export, names: Sequence[str], facts: Sequence[PartFacts]) -> list[ManifestPart]:
+    starts = first_bytes(get_format(export.format), names, facts)
+    return [
+        ManifestPart(first_byte=first_byte, **part.as_json())
+        for first_byte, part in zip(starts, facts, strict=True)
+    ]

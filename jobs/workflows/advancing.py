@@ -1,0 +1,121 @@
+"""
+Moves a locked workflow on: records a step, begins the next, ends it. The one writer of `status`.
+
+Every function here expects the caller to hold the workflow's lock, in a transaction.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models.functions import Now
+from pydantic import BaseModel
+
+from jobs.models import Workflow, WorkflowChange, WorkflowStep
+from jobs.operations import enqueue
+from jobs.states import StepStatus, WorkflowStatus
+from jobs.workflows import log_events
+from jobs.workflows.definition import Kind, Output, StepDefinition, StepRun, actor_of
+from jobs.workflows.payloads import StepPayload, StopPayload
+from jobs.workflows.registry import get_definition
+
+STOP = "workflows.stop_steps"
+
+
+def begin_step(workflow: Workflow, number: int) -> None:
+    """Store the step of this number, or its branches, and enqueue them; after the last: the end."""
+    definition = get_definition(workflow.name)
+    step = definition.definition_of(number)
+    workflow.step_number = number
+    if step is None:
+        end(workflow, WorkflowStatus.COMPLETED)
+        return
+    workflow.save(update_fields=["step_number", "state", "percent"])
+    inputs = _inputs(workflow, step)
+    if not inputs:  # A parallel step without a branch: there is nothing to wait for.
+        begin_step(workflow, number + 1)
+    for branch, each in enumerate(inputs):
+        _store(workflow, step, branch, each)
+
+
+def record_step(step: WorkflowStep, workflow: Workflow, output: Output, state: BaseModel) -> None:
+    """Store what a step has brought, and go on once all its branches are done."""
+    workflow.state = state.model_dump(mode="json")
+    WorkflowStep.objects.filter(pk=step.pk).update(
+        status=StepStatus.DONE,
+        output=as_json(output),
+        state=workflow.state,
+        error="",
+        ended_at=Now(),
+    )
+    branches = WorkflowStep.objects.filter(workflow=workflow, number=step.number)
+    left = branches.exclude(status=StepStatus.DONE).count()
+    workflow.percent = _percent(workflow, branches.count(), left)
+    if left:
+        workflow.save(update_fields=["state", "percent"])
+        return
+    note(workflow, f"step {step.number} done")
+    begin_step(workflow, step.number + 1)
+
+
+def end(workflow: Workflow, status: WorkflowStatus, *, error: str = "") -> None:
+    """
+    Give a live workflow its final status, and let nothing of it go on.
+
+    Its steps' jobs are stopped by a job of its own: here, their rows would be locked in the
+    wrong order.
+    """
+    workflow.status, workflow.error = status, error
+    workflow.percent = 100 if status == WorkflowStatus.COMPLETED else workflow.percent
+    workflow.save(update_fields=["status", "error", "percent", "step_number", "state"])
+    Workflow.objects.filter(pk=workflow.pk).update(ended_at=Now())
+    workflow.timers.all().delete()
+    note(workflow, status.value)
+    if status != WorkflowStatus.COMPLETED:
+        left = workflow.steps.filter(status__in=(StepStatus.WAITING, StepStatus.RUNNING))
+        left.update(status=StepStatus.CANCELLED, ended_at=Now())
+        enqueue(STOP, StopPayload(workflow_id=workflow.pk), **actor_of(workflow))
+    get_definition(workflow.name).on_ended(workflow)
+    log_events.ended(workflow)
+
+
+def note(workflow: Workflow, what: str) -> None:
+    """Add a line to the workflow's history."""
+    WorkflowChange.objects.create(
+        workflow=workflow, status=workflow.status, step_number=workflow.step_number, what=what[:200]
+    )
+
+
+def as_json(output: Output) -> Any:
+    return output.model_dump(mode="json") if isinstance(output, BaseModel) else output
+
+
+def _inputs(workflow: Workflow, step: StepDefinition) -> Sequence[Any]:
+    if step.branches is None:
+        return [None]
+    state = get_definition(workflow.name).state.model_validate(workflow.state)
+    return step.branches(
+        StepRun(
+            workflow=workflow,
+            number=step.number,
+            branch=0,
+            attempt=0,
+            state=state,
+            input=None,
+            job=None,
+        )
+    )
+
+
+def _store(workflow: Workflow, step: StepDefinition, branch: int, given: Any) -> None:
+    row = WorkflowStep(
+        workflow=workflow, number=step.number, branch=branch, name=step.name, input=given
+    )
+    if step.kind != Kind.SYNCHRONOUS:
+        payload = StepPayload(workflow_id=workflow.pk, number=step.number, branch=branch)
+        row.job_id = enqueue(step.name, payload, **actor_of(workflow)).pk
+    row.save(force_insert=True)
+
+
+def _percent(workflow: Workflow, branches: int, left: int) -> int:
+    share = (branches - left) / branches
+    return int(100 * (workflow.step_number - 1 + share) / workflow.step_count)

@@ -1,0 +1,207 @@
+"""
+Declares a workflow in code: named steps with typed state, their order, and what a timer does.
+
+    archive = WorkflowDefinition("workspace.archive_project", state=ArchiveState)
+
+    @archive.step("workspace.count_items")
+    def count_items(run: StepRun[ArchiveState]) -> dict[str, int]: ...
+
+Four kinds of steps. `step`: a worker does it in one transaction with its record, holding the
+workflow's lock; it may change the state. `long_step`: a worker does it outside of transactions,
+and only its output is stored. `parallel_step`: the same for each of several branches, on as many
+workers; the next step waits for all. `synchronous_step`: whoever sends it does it, in the request.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from jobs.models import Job, Workflow
+from jobs.payloads import Nothing
+
+State = TypeVar("State", bound=BaseModel)
+
+#: What a step returns: plain JSON values, stored as its output.
+Output = dict[str, Any] | BaseModel | None
+
+DEADLINE_SECONDS = 1_800
+
+
+class Kind(Enum):
+    ATOMIC = auto()
+    LONG = auto()
+    PARALLEL = auto()
+    SYNCHRONOUS = auto()
+
+
+@dataclass
+class StepRun(Generic[State]):
+    """What a step is given."""
+
+    workflow: Workflow
+    number: int
+    branch: int
+    attempt: int  #: Over all its jobs; rises.
+    state: State  #: Changed by atomic and synchronous steps alone; other changes are lost.
+    input: Any  #: A branch's own plain JSON, or what a synchronous step was sent, as its model.
+    job: Job | None  #: None in a synchronous step.
+
+    def output_of(self, number: int) -> Any:
+        """Return what an earlier step has returned."""
+        return self.outputs_of(number)[0]
+
+    def outputs_of(self, number: int) -> list[Any]:
+        """Return what the branches of an earlier step have returned, in their order."""
+        done = self.workflow.steps.filter(number=number).order_by("branch")
+        return list(done.values_list("output", flat=True))
+
+    def show(self, done: int, total: int) -> None:
+        """
+        Write how far a long step is, fenced: in a short transaction of its own.
+
+        :raises MoveRefused: if its job was cancelled or given to another attempt.
+        """
+        from jobs.workflows.progress import show
+
+        show(self, done, total)
+
+    def set_timer(self, name: str, due_at: datetime) -> None:
+        """Set or move a timer of this workflow; in an atomic or synchronous step."""
+        from jobs.workflows.timers import set_timer
+
+        set_timer(self.workflow, name, due_at)
+
+    def cancel_timer(self, name: str) -> None:
+        """Cancel a timer of this workflow, if it is set; in an atomic or synchronous step."""
+        from jobs.workflows.timers import cancel_timer
+
+        cancel_timer(self.workflow, name)
+
+
+@dataclass
+class TimerRun(Generic[State]):
+    """What the function of a timer is given; its transaction holds the workflow's lock."""
+
+    workflow: Workflow
+    name: str
+    state: State
+
+    def set_timer(self, name: str, due_at: datetime) -> None:
+        """Set or move a timer of this workflow, also the one that fires."""
+        from jobs.workflows.timers import set_timer
+
+        set_timer(self.workflow, name, due_at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDefinition:
+    number: int
+    name: str  #: Of its job type, where workers do it.
+    kind: Kind
+    function: Callable[[Any], Output]
+    input: type[BaseModel] = Nothing  #: Of a synchronous step: what it must be sent.
+    #: Of a parallel one: the inputs of its branches, when it is their turn.
+    branches: Callable[[StepRun[Any]], Sequence[Any]] | None = None
+
+
+def _nothing(_: Any) -> None:
+    """Do nothing: what a hook does where a definition declares none."""
+
+
+@dataclass
+class WorkflowDefinition(Generic[State]):
+    """
+    A workflow's name (`<app>.<verb_noun>`), typed state, deadline, and steps in order.
+
+    `over_http` lets people start it by the API. `on_ended(workflow)` runs in the transaction in
+    which it reaches a final status, whichever.
+    """
+
+    name: str
+    state: type[State]
+    version: int = 1
+    deadline: timedelta = timedelta(seconds=DEADLINE_SECONDS)
+    over_http: bool = False
+    on_ended: Callable[[Workflow], None] = _nothing
+    steps: list[StepDefinition] = field(default_factory=list, init=False)
+    timers: dict[str, Callable[[Any], None]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        from jobs.workflows.registry import register
+
+        register(self)
+
+    def step(self, name: str, *, queue: str = "jobs", **options: Any) -> Any:
+        """
+        Declare the next step: a worker does it in the transaction that records it.
+
+        It holds the workflow's lock and its job's: it must be short, well below a lease.
+        """
+        return self._add(name, Kind.ATOMIC, queue=queue, options=options)
+
+    def long_step(self, name: str, *, queue: str = "jobs", **options: Any) -> Any:
+        """Declare the next step: a worker does it, outside of transactions."""
+        return self._add(name, Kind.LONG, queue=queue, options=options)
+
+    def parallel_step(
+        self,
+        name: str,
+        *,
+        branches: Callable[[StepRun[State]], Sequence[Any]],
+        queue: str = "jobs",
+        **options: Any,
+    ) -> Any:
+        """Declare the next step: as a long one, for each input that `branches` returns."""
+        return self._add(name, Kind.PARALLEL, queue=queue, options=options, branches=branches)
+
+    def synchronous_step(self, name: str, *, input: type[BaseModel] = Nothing) -> Any:
+        """Declare the next step: whoever sends its input does it, in the request."""
+        return self._add(name, Kind.SYNCHRONOUS, input=input)
+
+    def timer(self, name: str) -> Any:
+        """
+        Declare what is done when the timer of this name fires: once, in one transaction.
+
+        That of "timeout" runs when the deadline has come, before the workflow becomes `timeout`.
+        """
+
+        def declare(function: Callable[[TimerRun[State]], None]) -> Any:
+            self.timers[name] = function
+            return function
+
+        return declare
+
+    def definition_of(self, number: int) -> StepDefinition | None:
+        return self.steps[number - 1] if 0 < number <= len(self.steps) else None
+
+    def _add(
+        self,
+        name: str,
+        kind: Kind,
+        *,
+        queue: str = "",
+        options: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> Any:
+        def declare(function: Callable[[StepRun[State]], Output]) -> Any:
+            step = StepDefinition(
+                number=len(self.steps) + 1, name=name, kind=kind, function=function, **more
+            )
+            self.steps.append(step)
+            if kind != Kind.SYNCHRONOUS:
+                from jobs.workflows.working import declare_job
+
+                declare_job(self, step, queue=queue, **(options or {}))
+            return function
+
+        return declare
+
+
+def actor_of(workflow: Workflow) -> dict[str, uuid.UUID | None]:
+    """Return whose the jobs of a workflow are."""
+    return {"tenant_id": workflow.tenant_id, "user_id": workflow.user_id}

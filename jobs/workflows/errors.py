@@ -1,0 +1,74 @@
+"""What can go wrong with a workflow, and what the reader should do about it."""
+
+import uuid
+from collections.abc import Iterable
+
+
+class WorkflowError(Exception):
+    """Base of every error in this package. Catch a subclass, never this."""
+
+
+class UnknownWorkflow(WorkflowError):
+    """There is no such workflow, or it belongs to another tenant."""
+
+    def __init__(self, workflow_id: uuid.UUID) -> None:
+        super().__init__(f"There is no workflow {workflow_id}.")
+
+
+class UnknownDefinition(WorkflowError, ValueError):
+    """Nobody declared a workflow of this name, or it may not be started from outside."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(f"There is no workflow named {name!r}. Known: {listed}.")
+
+
+class StateRefused(WorkflowError, ValueError):
+    """The data doesn't fit what the workflow begins with, or what a step is sent."""
+
+
+class WorkflowKeyInUse(WorkflowError):
+    """A live workflow of this tenant and name has the same key."""
+
+    def __init__(self, workflow_id: uuid.UUID, key: str) -> None:
+        super().__init__(f"Workflow {workflow_id} is live and has the key {key!r}.")
+        self.workflow_id = workflow_id
+
+
+class UnknownStep(WorkflowError):
+    """The workflow has no step of this number."""
+
+    def __init__(self, number: int, count: int) -> None:
+        super().__init__(f"There is no step {number}; the steps are 1 to {count}.")
+
+
+class StepOutOfOrder(WorkflowError):
+    """Another step is to be done first."""
+
+    def __init__(self, number: int, wanted: int) -> None:
+        super().__init__(f"Step {number} is out of order; step {wanted} is to be done now.")
+
+
+class StepOfWorkers(WorkflowError):
+    """Workers do this step by themselves; it can't be sent."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"Step {number} is done by workers; it can't be sent.")
+
+
+class WorkflowEnded(WorkflowError):
+    """The workflow has reached a final status: nothing more can be done to it."""
+
+    def __init__(self, workflow_id: uuid.UUID, status: str) -> None:
+        super().__init__(f"Workflow {workflow_id} is {status}; nothing more can be done to it.")
+
+
+class NotRestartable(WorkflowError):
+    """Only a workflow that ended without being completed is restarted, once, from a step it had."""
+
+
+class UnknownTimer(WorkflowError):
+    """The workflow has no timer of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no timer {name!r}.")

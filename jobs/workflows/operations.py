@@ -1,0 +1,272 @@
+"""What may be done to workflows from outside: start, send a step, cancel, restart, move timers."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from pydantic import BaseModel, ValidationError
+
+from jobs.errors import MoveRefused
+from jobs.models import Job, Workflow, WorkflowStep
+from jobs.states import StepStatus, WorkflowStatus
+from jobs.workflows import advancing, log_events, timers
+from jobs.workflows.definition import Kind, StepDefinition, StepRun, WorkflowDefinition
+from jobs.workflows.errors import (
+    NotRestartable,
+    StateRefused,
+    StepOfWorkers,
+    StepOutOfOrder,
+    UnknownStep,
+    UnknownTimer,
+    WorkflowEnded,
+    WorkflowKeyInUse,
+)
+from jobs.workflows.locking import lock_workflow
+from jobs.workflows.registry import get_definition
+
+
+def start_workflow(
+    name: str,
+    state: BaseModel | Mapping[str, Any],
+    *,
+    tenant_id: uuid.UUID,
+    user_id: uuid.UUID | None = None,
+    key: str | None = None,
+    deadline: timedelta | None = None,
+) -> Workflow:
+    """
+    Start a workflow in the caller's transaction: rolled back, it never was.
+
+    `deadline` from now; its definition's unless given.
+
+    :raises UnknownDefinition: listing the names there are.
+    :raises StateRefused: if the state doesn't fit the definition's.
+    :raises WorkflowKeyInUse: if a live one of this tenant and name has the key.
+    """
+    definition = get_definition(name)
+    begun = _read(definition.state, state).model_dump(mode="json")
+    workflow = Workflow(
+        name=name,
+        version=definition.version,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        key=key,
+        step_count=len(definition.steps),
+        initial_state=begun,
+        state=begun,
+    )
+    with transaction.atomic():
+        _insert(workflow)
+        _begin(workflow, 1, deadline or definition.deadline)
+    log_events.started(workflow)
+    return workflow
+
+
+def send_step(
+    *, workflow_id: uuid.UUID, number: int, data: Mapping[str, Any], tenant_id: uuid.UUID
+) -> WorkflowStep:
+    """
+    Do a synchronous step with this data, under the workflow's lock; sent again: what it returned.
+
+    Of fifty requests at once one does it, and the others wait for its commit and find it done.
+
+    :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
+    :raises UnknownStep: if it has no such step.
+    :raises StepOfWorkers: if workers do it.
+    :raises WorkflowEnded: if it ended before this step was done.
+    :raises StepOutOfOrder: if another step is to be done first.
+    :raises StateRefused: if the data doesn't fit the step's input; nothing is done.
+    """
+    with transaction.atomic():
+        workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
+        definition = get_definition(workflow.name)
+        step = definition.definition_of(number)
+        if step is None:
+            raise UnknownStep(number, len(definition.steps))
+        if step.kind != Kind.SYNCHRONOUS:
+            raise StepOfWorkers(number)
+        row = workflow.steps.filter(number=number).first()
+        if row and row.status == StepStatus.DONE:
+            return row
+        if not workflow.is_live:
+            raise WorkflowEnded(workflow.pk, workflow.status)
+        if row is None or workflow.step_number != number:
+            raise StepOutOfOrder(number, workflow.step_number)
+        _do(definition, step, workflow, row, data)
+        row.refresh_from_db()
+        return row
+
+
+def cancel_workflow(
+    *, workflow_id: uuid.UUID, by: str, tenant_id: uuid.UUID | None = None
+) -> Workflow:
+    """
+    Cancel a live workflow at once; what runs for it learns that at its next sign of progress.
+
+    A step that is done first has been done; what would follow it is not begun.
+
+    :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
+    :raises WorkflowEnded: if it has a final status.
+    """
+    with transaction.atomic():
+        workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
+        if not workflow.is_live:
+            raise WorkflowEnded(workflow.pk, workflow.status)
+        advancing.end(workflow, WorkflowStatus.CANCELLED, error=f"Cancelled by {by}.")
+    return workflow
+
+
+def restart_workflow(
+    *,
+    workflow_id: uuid.UUID,
+    by: str,
+    from_step: int | None = None,
+    tenant_id: uuid.UUID | None = None,
+) -> Workflow:
+    """
+    Go on, as a new workflow, from the step at which one ended, or an earlier one.
+
+    The results of the steps before it are kept. Nothing leaves a final status: the old one stays.
+
+    :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
+    :raises NotRestartable: if it is live or completed, was restarted before, or has no such step.
+    """
+    with transaction.atomic():
+        old = lock_workflow(workflow_id, tenant_id=tenant_id)
+        number = old.step_number if from_step is None else from_step
+        _check_restart(old, number)
+        new = _successor(old, number)
+        _keep_results(old, new, number)
+        _begin(new, number, get_definition(old.name).deadline)
+    log_events.restarted(old, new, by)
+    return new
+
+
+def set_timer(
+    *, workflow_id: uuid.UUID, name: str, due_at: datetime, tenant_id: uuid.UUID | None = None
+) -> None:
+    """
+    Set or move a timer of a live workflow, its deadline ("timeout") too.
+
+    :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
+    :raises WorkflowEnded: if it has a final status.
+    :raises UnknownTimer: if its definition says nothing of such a timer.
+    """
+    with transaction.atomic():
+        workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
+        if not workflow.is_live:
+            raise WorkflowEnded(workflow.pk, workflow.status)
+        if name != timers.TIMEOUT and name not in get_definition(workflow.name).timers:
+            raise UnknownTimer(name)
+        timers.set_timer(workflow, name, due_at)
+
+
+def stop_steps(workflow_id: uuid.UUID) -> int:
+    """
+    Cancel the jobs of a workflow that has ended; return how many.
+
+    Without its lock: each cancel takes the job's row first, and then looks at the workflow.
+    """
+    from jobs.engine import lifecycle  # The layers below allow it; at the top it would be a cycle.
+
+    stopped = 0
+    ids = WorkflowStep.objects.filter(workflow=workflow_id).values_list("job_id", flat=True)
+    for job in Job.objects.live().filter(pk__in=[each for each in ids if each]):
+        try:
+            lifecycle.cancel(job, by="its workflow, which has ended")
+        except MoveRefused:
+            continue  # It moved: it ends by itself when it looks at its workflow.
+        stopped += 1
+    return stopped
+
+
+def _insert(workflow: Workflow) -> None:
+    try:
+        with transaction.atomic():
+            workflow.save(force_insert=True)
+    except IntegrityError:
+        same = {"tenant_id": workflow.tenant_id, "name": workflow.name, "key": workflow.key}
+        holder = Workflow.objects.filter(status=WorkflowStatus.PROCESSING, **same).first()
+        if holder is None:
+            raise
+        raise WorkflowKeyInUse(holder.pk, str(workflow.key)) from None
+
+
+def _begin(workflow: Workflow, number: int, deadline: timedelta) -> None:
+    timers.set_timer(workflow, timers.TIMEOUT, Now() + deadline)
+    advancing.note(workflow, "started")
+    advancing.begin_step(workflow, number)
+
+
+def _do(
+    definition: WorkflowDefinition[Any],
+    step: StepDefinition,
+    workflow: Workflow,
+    row: WorkflowStep,
+    data: Mapping[str, Any],
+) -> None:
+    given = _read(step.input, data)
+    run = StepRun(
+        workflow=workflow,
+        number=step.number,
+        branch=0,
+        attempt=1,
+        state=definition.state.model_validate(workflow.state),
+        input=given,
+        job=None,
+    )
+    WorkflowStep.objects.filter(pk=row.pk).update(
+        input=given.model_dump(mode="json"), attempts=1, started_at=Now()
+    )
+    advancing.record_step(row, workflow, step.function(run), run.state)
+
+
+def _check_restart(old: Workflow, number: int) -> None:
+    if old.status in (WorkflowStatus.PROCESSING, WorkflowStatus.COMPLETED):
+        raise NotRestartable(f"Workflow {old.pk} is {old.status}; it can't be restarted.")
+    if Workflow.objects.filter(restart_of=old).exists():
+        raise NotRestartable(f"Workflow {old.pk} was restarted already; restart the newest.")
+    if not 1 <= number <= old.step_number:
+        raise NotRestartable(f"Workflow {old.pk} can go on from steps 1 to {old.step_number}.")
+
+
+def _successor(old: Workflow, number: int) -> Workflow:
+    before = old.steps.filter(number=number - 1, status=StepStatus.DONE).order_by("-ended_at")
+    last = before.first()
+    new = Workflow(
+        name=old.name,
+        version=get_definition(old.name).version,
+        tenant_id=old.tenant_id,
+        user_id=old.user_id,
+        key=old.key,
+        step_count=len(get_definition(old.name).steps),
+        initial_state=old.initial_state,
+        state=last.state if last else old.initial_state,
+        restart_of=old,
+        percent=int(100 * (number - 1) / old.step_count),
+    )
+    _insert(new)
+    return new
+
+
+def _keep_results(old: Workflow, new: Workflow, number: int) -> None:
+    kept = list(old.steps.filter(number__lt=number, status=StepStatus.DONE))
+    for row in kept:
+        row.pk, row.workflow, row._state.adding = None, new, True
+    WorkflowStep.objects.bulk_create(kept)
+
+
+def _read(model: type[BaseModel], data: BaseModel | Mapping[str, Any]) -> BaseModel:
+    if isinstance(data, model):
+        return data
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'data'}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise StateRefused(faults) from None

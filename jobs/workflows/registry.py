@@ -1,0 +1,38 @@
+"""Every workflow definition that this process knows."""
+
+from typing import Any
+
+from jobs.workflows.definition import WorkflowDefinition
+from jobs.workflows.errors import UnknownDefinition
+
+_definitions: dict[str, WorkflowDefinition[Any]] = {}
+
+
+def register(definition: WorkflowDefinition[Any]) -> None:
+    """Make a definition known; one of the same name takes its place: its module was reloaded."""
+    _definitions[definition.name] = definition
+
+
+def get_definition(name: str) -> WorkflowDefinition[Any]:
+    """:raises UnknownDefinition: listing the names there are."""
+    try:
+        return _definitions[name]
+    except KeyError:
+        raise UnknownDefinition(name, _definitions) from None
+
+
+def get_public_definition(name: str) -> WorkflowDefinition[Any]:
+    """
+    Return a definition that people may start by the API.
+
+    :raises UnknownDefinition: listing those, the same for one that may not be.
+    """
+    public = {each.name: each for each in _definitions.values() if each.over_http}
+    if name not in public:
+        raise UnknownDefinition(name, public)
+    return public[name]
+
+
+def forget(name: str) -> None:
+    """Take a definition away: for tests, which declare their own."""
+    _definitions.pop(name, None)

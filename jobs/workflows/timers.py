@@ -1,0 +1,71 @@
+"""
+The timers of workflows: kept in the database, never as a broker's message.
+
+One per name and workflow. Setting it anew takes the earlier setting's place; it is gone once what
+it does is committed. Functions that write expect the caller to hold the workflow's lock.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from jobs.models import Workflow, WorkflowTimer
+from jobs.operations import enqueue
+from jobs.workflows.definition import actor_of
+from jobs.workflows.payloads import TimerPayload
+
+FIRE = "workflows.fire_timer"
+
+#: The timer that ends a workflow.
+TIMEOUT = "timeout"
+
+#: How many are enqueued in one look; the next look goes on.
+BATCH_TIMERS = 500
+
+
+def set_timer(workflow: Workflow, name: str, due_at: Any) -> None:
+    """Set a timer, or move it: what was enqueued for its earlier setting is nothing then."""
+    timers = WorkflowTimer.objects.filter(workflow=workflow, name=name)
+    if not timers.update(due_at=due_at, setting=F("setting") + 1, enqueued_at=None):
+        WorkflowTimer.objects.create(workflow=workflow, name=name, due_at=due_at)
+
+
+def cancel_timer(workflow: Workflow, name: str) -> bool:
+    """Cancel a timer; False: there was none."""
+    return bool(WorkflowTimer.objects.filter(workflow=workflow, name=name).delete()[0])
+
+
+def due_timers() -> Any:
+    """Return the timers that are due and have no job yet: an index has these alone."""
+    due = WorkflowTimer.objects.filter(enqueued_at__isnull=True, due_at__lte=Now())
+    return due.order_by("due_at")
+
+
+def enqueue_due_timers() -> int:
+    """
+    Enqueue a job for each timer that is due; return how many. Any number may look at once.
+
+    In the transaction that notes it: both, or neither. A timer that somebody else has locked is
+    being enqueued, set anew or cancelled: its own business.
+    """
+    with transaction.atomic():
+        rows = due_timers().select_for_update(skip_locked=True, of=("self",))
+        timers = list(rows.select_related("workflow")[:BATCH_TIMERS])
+        for timer in timers:
+            payload = TimerPayload(
+                workflow_id=timer.workflow_id, name=timer.name, setting=timer.setting
+            )
+            enqueue(FIRE, payload, **actor_of(timer.workflow))
+        WorkflowTimer.objects.filter(pk__in=[timer.pk for timer in timers]).update(
+            enqueued_at=Now()
+        )
+    return len(timers)
+
+
+def deadline_of(workflow: Workflow) -> datetime | None:
+    """Return when a live workflow will time out."""
+    timer = WorkflowTimer.objects.filter(workflow=workflow, name=TIMEOUT).first()
+    return timer.due_at if timer else None
