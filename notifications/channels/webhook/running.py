@@ -1,10 +1,22 @@
 """Runs a coroutine to its end, and lets through what a signal raises meanwhile."""
 
 import asyncio
-from collections.abc import Coroutine
+import signal
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A coroutine's end by an error, kept from asyncio."""
+
+    error: BaseException
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -15,13 +27,14 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     of the loop, asyncio would log them and go on; raised in a task group, they would come in a
     group that nobody expects.
     """
-    try:
-        return asyncio.run(_watched(coroutine))
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
+    end = asyncio.run(_watched(coroutine))
+    if isinstance(end, _Broken):
+        raise _first(end.error)
+    return end
 
 
-async def _watched(coroutine: Coroutine[Any, Any, T]) -> T:
+async def _watched(coroutine: Coroutine[Any, Any, T]) -> T | _Broken:
+    """Return errors: one that ends the loop, such as SystemExit, asyncio would raise twice."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     lost: list[BaseException] = []
 
@@ -35,10 +48,38 @@ async def _watched(coroutine: Coroutine[Any, Any, T]) -> T:
 
     loop.set_exception_handler(keep)
     try:
-        return await coroutine
-    finally:
-        if lost:
-            raise lost[0]
+        with _woken_by_signals(loop):
+            result = await coroutine
+    except asyncio.CancelledError:
+        if not lost:
+            raise
+    except BaseException as error:
+        return _Broken(lost[0] if lost else error)
+    return _Broken(lost[0]) if lost else result
+
+
+@contextmanager
+def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """
+    Let every signal end the loop's wait.
+
+    One that comes a moment before the wait begins, or to another thread, would else be noticed
+    when the wait ends: after the deadline.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Signals are handled in the main thread alone.
+        return
+    ours, kernels = socket.socketpair()
+    with ours, kernels:
+        ours.setblocking(False)
+        kernels.setblocking(False)
+        loop.add_reader(ours, ours.recv, 4_096)
+        before = signal.set_wakeup_fd(kernels.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(ours)
 
 
 def _first(error: BaseException) -> BaseException:
