@@ -27,19 +27,23 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     of the loop, asyncio would log them and go on; raised in a task group, they would come in a
     group that nobody expects.
     """
-    end = asyncio.run(_watched(coroutine))
+    lost: list[BaseException] = []
+    try:
+        end = asyncio.run(_watched(coroutine, lost))
+    finally:
+        if lost:  # Whatever else came of it; it may have come while the loop was being closed.
+            raise lost[0]
     if isinstance(end, _Broken):
         raise _first(end.error)
     return end
 
 
-async def _watched(coroutine: Coroutine[Any, Any, T]) -> T | _Broken:
+async def _watched(coroutine: Coroutine[Any, Any, T], lost: list[BaseException]) -> T | _Broken:
     """Return errors: one that ends the loop, such as SystemExit, asyncio would raise twice."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    lost: list[BaseException] = []
 
     def keep(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if "handle" not in context or "exception" not in context:  # Not from a callback.
+        if not _is_from_callback(context):
             loop.default_exception_handler(context)
             return
         lost.append(context["exception"])
@@ -49,13 +53,22 @@ async def _watched(coroutine: Coroutine[Any, Any, T]) -> T | _Broken:
     loop.set_exception_handler(keep)
     try:
         with _woken_by_signals(loop):
-            result = await coroutine
+            return await coroutine
     except asyncio.CancelledError:
-        if not lost:
-            raise
+        raise
     except BaseException as error:
-        return _Broken(lost[0] if lost else error)
-    return _Broken(lost[0]) if lost else result
+        return _Broken(error)
+
+
+def _is_from_callback(context: dict[str, Any]) -> bool:
+    """Say whether asyncio tells of an error in a callback, of the loop's or of a transport's."""
+    if "exception" not in context:
+        return False
+    if "handle" in context:
+        return True
+    of_transport = "transport" in context or "protocol" in context
+    # An OSError is the connection's own, of which whoever reads from it hears.
+    return of_transport and not isinstance(context["exception"], OSError)
 
 
 @contextmanager
