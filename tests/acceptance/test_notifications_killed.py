@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -235,7 +236,8 @@ def announce_export(system: System) -> None:
     people = system.people.acme
     data = {"export_id": people.id, "dataset": "items", "format": "csv", "row_count": 3}
     with system.orm():
-        announce("export.completed", tenant_id=people.id, user_id=people.owner_id, data=data)
+        tenant, owner = UUID(people.id), UUID(people.owner_id)
+        announce("export.completed", tenant_id=tenant, user_id=owner, data=data)
 
 
 def request_of(what: str, endpoint: dict[str, Any], address: str) -> tuple[str, dict[str, Any]]:
