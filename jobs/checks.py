@@ -103,6 +103,13 @@ def time_limits() -> Iterator[CheckMessage]:
             yield _error("E015", message, "Set JOBS_SOFT_LIMIT_SECONDS, or soft_time_limit, lower.")
 
 
+def announcing() -> Iterator[CheckMessage]:
+    name = settings.JOBS_ANNOUNCE_TASK
+    if name and registry.find_type(name) is None:
+        message = f"JOBS_ANNOUNCE_TASK is {name!r}, and no job type has this name: nobody is told."
+        yield _error("E020", message, "Name the type that tells of events, or set it to ''.")
+
+
 def lanes_of_types() -> Iterator[CheckMessage]:
     known = lane_names()
     for job_type in registry.all_types():
@@ -160,6 +167,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     heartbeat,
     time_limits,
     lanes_of_types,
+    announcing,
     dead_letter_consumer,
     arguments_of_lanes,
     cron_table,

@@ -46,7 +46,13 @@ def is_current(token: bytes) -> bool:
 
 
 def _configured() -> list[str]:
-    return settings.SECRETS_KEYS or [_derived(settings.SECRET_KEY)]
+    """
+    Return the keys, the one that encrypts first.
+
+    The derived one stays behind them: it has encrypted everything until SECRETS_KEYS was set.
+    """
+    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [*settings.SECRETS_KEYS, *(_derived(str(each)) for each in secret_keys)]
 
 
 def _derived(secret_key: str) -> str:

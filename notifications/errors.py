@@ -106,7 +106,11 @@ class DeliveryFailed(JobError):
 
 
 class AddressRefused(GiveUp):
-    """The host's name leads to an address that nothing is sent to; the text says which kind."""
+    """The URL can't be read, or holds an address that nothing is sent to; the text says why."""
+
+
+class NameLedAstray(DeliveryFailed):
+    """The host's name leads to an address that nothing is sent to, this time."""
 
 
 class EndpointGone(GiveUp):

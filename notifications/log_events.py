@@ -15,6 +15,10 @@ def mail_sent(mail: "Notification") -> None:
     log.info("notification.sent", notification_id=str(mail.pk), tenant_id=str(mail.tenant_id))
 
 
+def mail_refused(event_type: str, user_id: uuid.UUID, why: str) -> None:
+    log.warning("notification.refused", event_type=event_type, user_id=str(user_id), why=why)
+
+
 def delivered(delivery: "WebhookDelivery", status: int, latency_ms: int) -> None:
     log.info("delivery.accepted", status=status, latency_ms=latency_ms, **_about(delivery))
 

@@ -32,7 +32,7 @@ def list_notifications(
     limit: int = 50,
 ) -> list[Notification]:
     """Return the tenant's mails, newest first; `before` is the id of the last one seen."""
-    mails = Notification.objects.select_related("job").filter(tenant_id=tenant_id)
+    mails = Notification.objects.select_related("job").defer("html").filter(tenant_id=tenant_id)
     return list(_wanted(mails, status=status, pk__lt=before)[:limit])
 
 
@@ -86,7 +86,8 @@ def list_deliveries(
     limit: int = 50,
 ) -> list[WebhookDelivery]:
     """Return the tenant's deliveries, newest first; `before` is the id of the last one seen."""
-    deliveries = WebhookDelivery.objects.select_related("job").filter(tenant_id=tenant_id)
+    of_tenant = WebhookDelivery.objects.filter(tenant_id=tenant_id)
+    deliveries = of_tenant.select_related("job").defer("body")
     wanted = _wanted(
         deliveries, endpoint=endpoint_id, status=status, event_type=event_type, pk__lt=before
     )
@@ -100,8 +101,8 @@ def count_attempts(row: Notification | WebhookDelivery) -> int:
 
 def known_user_id(user_id: uuid.UUID | None) -> uuid.UUID | None:
     """Return the id while there is such a person: a job may outlive the one who asked for it."""
-    people = get_user_model()._default_manager.filter(pk=user_id)
-    return user_id if user_id and people.exists() else None
+    people = get_user_model()._default_manager
+    return user_id if user_id and people.filter(pk=user_id).exists() else None
 
 
 def _of_tenant(rows: QuerySet[Any], tenant_id: uuid.UUID | None) -> QuerySet[Any]:

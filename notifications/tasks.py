@@ -126,6 +126,9 @@ def _give_back(job: Job, attempt: Attempt, error: Exception, answer: Answer | No
         attempts.end_badly(attempt, error, answer)
         if isinstance(error, EndpointGone):
             endpoints.disable_endpoint(attempt.endpoint.pk, "the receiver answered 410 Gone")
+        elif breaker.has_failed_for_days(attempt.endpoint.pk):
+            days = settings.NOTIFICATIONS_DISABLE_AFTER_DAYS
+            endpoints.disable_endpoint(attempt.endpoint.pk, f"every attempt failed for {days} days")
     log_events.delivery_refused(attempt.delivery, str(error))
     raise error
 

@@ -1,6 +1,7 @@
 """Reads what a request sends, and refuses what could not be stored."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -51,7 +52,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _unstorable(value: Any, path: str = "") -> Iterator[Fault]:
-    """Yield each text that PostgreSQL refuses, by the path of its field."""
+    """Yield each text or number that can't be stored, by the path of its field."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from _unstorable(name, path)
@@ -64,6 +65,8 @@ def _unstorable(value: Any, path: str = "") -> Iterator[Fault]:
             yield Fault(field=_printable(path), detail="holds a NUL character")
         elif not value.isascii() and _has_surrogate(value):
             yield Fault(field=_printable(path), detail="holds half a surrogate pair")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Fault(field=_printable(path), detail="is too large for a number")
 
 
 def _has_surrogate(text: str) -> bool:

@@ -32,6 +32,8 @@ def tell(letter: DeadLetter, *, lane: str) -> None:
     incident, tenant_id = letter.incident, letter.tenant_id
     if incident is None or tenant_id in (None, uuid.UUID(SYSTEM_TENANT)) or lane in SILENT_LANES:
         return
+    if letter.state != DeadLetterState.OPEN:
+        return  # Somebody has replayed its job already.
     # Losing the race to insert it means that it was told of at this moment.
     row, is_first = TenantIncident.objects.get_or_create(
         incident=incident, tenant_id=tenant_id, defaults={"told_up_to": letter.pk}
@@ -61,7 +63,10 @@ def _tell_of_newest(row: TenantIncident) -> bool:
 def _tell_again(row: TenantIncident, letter: DeadLetter) -> bool:
     """Losing the race for the turn means that another process tells of it at this moment."""
     turn = TenantIncident.objects.filter(
-        pk=row.pk, told_up_to=row.told_up_to, last_told_at__lt=_before()
+        pk=row.pk,
+        told_up_to=row.told_up_to,
+        told_up_to__lt=letter.pk,  # One that was committed late: its turn comes with the next.
+        last_told_at__lt=_before(),
     )
     if not turn.update(last_told_at=Now(), told_up_to=letter.pk):
         return False

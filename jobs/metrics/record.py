@@ -1,18 +1,12 @@
 """Records that something happened: `record_event`, the only writer of events."""
 
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 from jobs.errors import EventRefused
+from jobs.event_names import check_name
 from jobs.models import Event
-
-#: As the column is long.
-NAME_MAX_CHARACTERS = 100
-
-#: `<noun>.<past tense>`, as in "invoice.line_item.added"; nothing that could be somebody's input.
-_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
 
 
 def record_event(
@@ -32,19 +26,9 @@ def record_event(
         given["tenant_id"] = _tenant(tenant_id)
     if occurred_at is not None:
         given["occurred_at"] = _moment(occurred_at)
-    event = Event(name=_checked(name), **given)
+    event = Event(name=check_name(name), **given)
     event.save(force_insert=True)
     return event
-
-
-def _checked(name: Any) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise EventRefused(
-            f"name: {name!r} is no `<noun>.<past tense>` in small letters, like export.completed."
-        )
-    if len(name) > NAME_MAX_CHARACTERS:
-        raise EventRefused(f"name: {len(name)} characters are over {NAME_MAX_CHARACTERS}.")
-    return name
 
 
 def _tenant(tenant_id: Any) -> uuid.UUID:

@@ -1,7 +1,7 @@
 """`/api/v1/webhook-endpoints`: where a tenant is told of what happened."""
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -28,6 +28,10 @@ EventTypes = Annotated[
     Field(min_length=1, max_length=50, description="Names of event types; `*` is all."),
     AfterValidator(check_subscription),
 ]
+#: Years that any database and any time zone can hold.
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
+]
 Description = Annotated[str, Field(max_length=200)]
 
 
@@ -47,8 +51,8 @@ class EndpointPatch(RequestSchema):
 class ResendIn(RequestSchema):
     status: DeliveryStatus = DeliveryStatus.FAILED
     event_type: Annotated[str, Field(max_length=100)] | None = None
-    since: AwareDatetime | None = Field(None, description="Created then or later.")
-    until: AwareDatetime | None = Field(None, description="Created then or earlier.")
+    since: Moment | None = Field(None, description="Created then or later.")
+    until: Moment | None = Field(None, description="Created then or earlier.")
 
 
 class EndpointOut(Schema):

@@ -34,6 +34,8 @@ class WebhookEndpoint(models.Model):
     disabled_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    #: When the first attempt since the last success failed.
+    failing_since = models.DateTimeField(null=True)
     #: The breaker. Attempts that failed since the last success.
     failures_in_a_row = models.PositiveIntegerField(default=0)
     #: Times that it has opened since the last success: each stays open twice as long.

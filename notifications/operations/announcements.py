@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 
 from jobs.models import Job
 from notifications import log_events
+from notifications.errors import MailRefused
 from notifications.events import EVENT_TYPES
 from notifications.operations import deliveries, mails
 from notifications.operations.preferences import wants_mail
@@ -40,13 +41,18 @@ def _tell_person(job: Job, event: EventPayload) -> int:
     person = _person(job.user_id, job.tenant_id)
     if person is None or not wants_mail(person.pk, event.event_type):
         return 0
-    mails.request_mail(
-        tenant_id=job.tenant_id,
-        user_id=person.pk,
-        email=person.email,
-        subject=EVENT_TYPES[event.event_type],
-        html=_text(event),
-    )
+    try:
+        mails.request_mail(
+            tenant_id=job.tenant_id,
+            user_id=person.pk,
+            email=person.email,
+            subject=EVENT_TYPES[event.event_type],
+            html=_text(event),
+        )
+    except MailRefused as refusal:
+        # An address that no mail is sent to must not keep the endpoints from being told.
+        log_events.mail_refused(event.event_type, person.pk, str(refusal))
+        return 0
     return 1
 
 

@@ -1,19 +1,22 @@
 """Writes what each attempt to deliver has found, inside the fence of its job."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
 from jobs.database_clock import database_now
-from jobs.errors import GiveUp
+from jobs.errors import GiveUp, NotNow
 from jobs.models import Job
+from jobs.states import JobState
 from notifications.channels.webhook.sending import Answer
 from notifications.channels.webhook.signing import signed_headers
-from notifications.errors import NotificationError
+from notifications.errors import NotificationError, SecretUnreadable
 from notifications.events import check_event_type
 from notifications.models import DeliveryAttempt, WebhookDelivery, WebhookEndpoint
 from notifications.operations import breaker
@@ -21,6 +24,9 @@ from notifications.operations.deliveries import body_of, new_delivery
 from notifications.payloads import DeliveryPayload
 from notifications.queries import get_endpoint, known_user_id
 from notifications.states import DeliveryStatus
+
+#: How soon a delivery looks again whether its tenant has room.
+SHARE_REST_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ def begin(job: Job, payload: DeliveryPayload) -> Attempt | None:
     endpoint = delivery.endpoint
     if not endpoint.enabled:
         return None
+    _leave_room(job)
     probe = breaker.take_turn(endpoint)
     rows = WebhookDelivery.objects.filter(pk=delivery.pk)
     rows.update(status=DeliveryStatus.PROCESSING, attempts_started=F("attempts_started") + 1)
@@ -72,6 +79,21 @@ def begin(job: Job, payload: DeliveryPayload) -> Attempt | None:
         delivery=delivery, number=delivery.attempts_started, job_id=job.pk
     )
     return Attempt(row, delivery, endpoint, probe)
+
+
+def _leave_room(job: Job) -> None:
+    """
+    Let no tenant's endpoints hold all workers of the lane: they may hang, or be slow, all at once.
+
+    Of two that begin at once both may go or neither: the share is a rule of thumb.
+
+    :raises NotNow: if its tenant has NOTIFICATIONS_TENANT_IN_FLIGHT_MAX attempts under way.
+    """
+    theirs = Job.objects.filter(
+        type=breaker.SYNC, tenant_id=job.tenant_id, state=JobState.RUNNING
+    ).exclude(pk=job.pk)
+    if theirs.count() >= settings.NOTIFICATIONS_TENANT_IN_FLIGHT_MAX:
+        raise NotNow("its tenant's share of the workers is in use", seconds=SHARE_REST_SECONDS)
 
 
 def end_well(attempt: Attempt, answer: Answer) -> None:
@@ -113,7 +135,9 @@ def _store_of_message(job: Job, payload: DeliveryPayload) -> WebhookDelivery:
 
 def _secrets(endpoint: WebhookEndpoint) -> list[str]:
     """Return what signs: the new secret first, the old one for as long as both may."""
-    until = endpoint.previous_secret_until
-    both = endpoint.previous_secret is not None and until is not None and until > database_now()
-    secrets = [endpoint.secret, endpoint.previous_secret] if both else [endpoint.secret]
-    return [secret.get_secret_value() for secret in secrets]
+    until, previous = endpoint.previous_secret_until, endpoint.previous_secret
+    secrets = [endpoint.secret.get_secret_value()]
+    if previous is not None and until is not None and until > database_now():
+        with contextlib.suppress(SecretUnreadable):  # The new one is what counts.
+            secrets.append(previous.get_secret_value())
+    return secrets

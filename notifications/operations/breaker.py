@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from jobs.database_clock import database_now
 from jobs.errors import NotNow
@@ -26,10 +26,16 @@ SYNC = "notifications.sync_external"
 #: What a delivery that tries may take beside its deadline before another one may try.
 PROBE_MARGIN_SECONDS = 5
 
+#: A job that the breaker turns away waits behind the hold of its partition, not by itself: so it
+#: goes at once when somebody closes the breaker.
+TURNED_AWAY_SECONDS = 1
+
 #: More doublings than could matter.
 DOUBLINGS_MAX = 20
 
-CLOSED: dict[str, Any] = {"failures_in_a_row": 0, "openings": 0, "open_until": None}
+CLOSED: dict[str, Any] = {
+    "failures_in_a_row": 0, "failing_since": None, "openings": 0, "open_until": None,
+}  # fmt: skip
 
 
 def partition_of(endpoint_id: uuid.UUID) -> str:
@@ -47,12 +53,13 @@ def take_turn(endpoint: WebhookEndpoint) -> datetime | None:
         return None
     remaining = (endpoint.open_until - database_now()).total_seconds()
     if remaining > 0:
-        raise NotNow("the breaker of its endpoint is open", seconds=remaining)
+        raise NotNow("the breaker of its endpoint is open", seconds=TURNED_AWAY_SECONDS)
     seconds = settings.NOTIFICATIONS_DELIVERY_SECONDS + PROBE_MARGIN_SECONDS
     half_open = WebhookEndpoint.objects.filter(pk=endpoint.pk, open_until=endpoint.open_until)
     # Losing the race means that another delivery is the one to try.
     if not half_open.update(open_until=Now() + timedelta(seconds=seconds)):
-        raise NotNow("another delivery tries whether its endpoint works", seconds=seconds)
+        why = "another delivery tries whether its endpoint works"
+        raise NotNow(why, seconds=TURNED_AWAY_SECONDS)
     hold_partition(partition_of(endpoint.pk), seconds=seconds, reason="half open")
     return WebhookEndpoint.objects.values_list("open_until", flat=True).get(pk=endpoint.pk)
 
@@ -82,7 +89,9 @@ def count_failure(endpoint_id: uuid.UUID, *, probe: datetime | None) -> None:
     `probe` is what `take_turn` returned: the failure of the one that tried opens it again.
     """
     rows = WebhookEndpoint.objects.filter(pk=endpoint_id)
-    rows.update(failures_in_a_row=F("failures_in_a_row") + 1)
+    rows.update(
+        failures_in_a_row=F("failures_in_a_row") + 1, failing_since=Coalesce("failing_since", Now())
+    )
     endpoint = rows.first()
     if endpoint is None:
         return  # Deleted meanwhile.
@@ -98,6 +107,12 @@ def count_failure(endpoint_id: uuid.UUID, *, probe: datetime | None) -> None:
     if due.update(open_until=until, openings=F("openings") + 1):
         hold_partition(partition_of(endpoint_id), seconds=seconds, reason="its breaker is open")
         log_events.breaker_opened(endpoint, seconds)
+
+
+def has_failed_for_days(endpoint_id: uuid.UUID) -> bool:
+    """Tell whether it has failed without a success for NOTIFICATIONS_DISABLE_AFTER_DAYS."""
+    before = Now() - timedelta(days=settings.NOTIFICATIONS_DISABLE_AFTER_DAYS)
+    return WebhookEndpoint.objects.filter(pk=endpoint_id, failing_since__lt=before).exists()
 
 
 def _seconds(openings: int) -> int:

@@ -16,7 +16,12 @@ from jobs.errors import NotLive, NotReplayable
 from jobs.models import Job
 from jobs.operations import cancel_job, replay_job
 from jobs.states import JobState
-from notifications.errors import DataTooLarge, EndpointDisabled, StillUnderWay
+from notifications.errors import (
+    DataTooLarge,
+    EndpointDisabled,
+    StillUnderWay,
+    UnknownEndpoint,
+)
 from notifications.events import TEST_EVENT, check_event_type
 from notifications.models import WebhookDelivery, WebhookEndpoint
 from notifications.operations.breaker import SYNC
@@ -79,9 +84,17 @@ def request_test(
 def store(
     endpoint: WebhookEndpoint, *, event_type: str, body: str, user_id: uuid.UUID | None
 ) -> WebhookDelivery:
-    """Store a delivery and its job; the body is what will be signed and sent, to the byte."""
+    """
+    Store a delivery and its job; the body is what will be signed and sent, to the byte.
+
+    :raises UnknownEndpoint: if it was deleted meanwhile.
+    """
     delivery = new_delivery(endpoint, event_type=event_type, body=body, user_id=user_id)
     with transaction.atomic():
+        # Locked, so that it can't be deleted before this commits.
+        kept = WebhookEndpoint.objects.select_for_update(of=("self",), no_key=True)
+        if not kept.filter(pk=endpoint.pk).exists():
+            raise UnknownEndpoint(endpoint.pk)
         _enqueue(delivery)
         delivery.save(force_insert=True)
     return delivery
@@ -110,7 +123,7 @@ def body_of(event_type: str, data: Mapping[str, Any], *, at: datetime) -> str:
     if len(text) > settings.JOBS_PAYLOAD_MAX_BYTES:
         raise DataTooLarge(len(text), settings.JOBS_PAYLOAD_MAX_BYTES)
     moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return f'{{"type":"{event_type}","timestamp":"{moment}","data":{text}}}'
+    return f'{{"type":{json.dumps(event_type)},"timestamp":"{moment}","data":{text}}}'
 
 
 def cancel_delivery(*, tenant_id: uuid.UUID | None, delivery_id: uuid.UUID, by: str) -> None:

@@ -94,8 +94,12 @@ def delete_endpoint(*, tenant_id: uuid.UUID | None, endpoint_id: uuid.UUID) -> N
     :raises UnknownEndpoint: if there is none, or it belongs to another tenant.
     """
     endpoint = get_endpoint(tenant_id, endpoint_id)
+    # First, so that nothing more is stored for it; a delivery that is being stored holds its row.
+    disable_endpoint(endpoint.pk, "it is being deleted")
     with transaction.atomic():
         _lock_jobs(endpoint.pk)
+        # Whoever would store a delivery now waits, and then finds that there is no endpoint.
+        WebhookEndpoint.objects.select_for_update(of=("self",)).filter(pk=endpoint.pk).first()
         endpoint.delete()
         release_partition(partition_of(endpoint_id))
     log_events.endpoint_deleted(endpoint)

@@ -4,7 +4,6 @@ import uuid
 
 from django.db import transaction
 from django.db.models.functions import Now
-from pydantic import SecretStr
 
 from jobs import enqueue, record_event
 from jobs.errors import GiveUp, NotLive, NotReplayable
@@ -13,6 +12,7 @@ from jobs.operations import NOBODYS, cancel_job, replay_job
 from jobs.states import JobState
 from notifications.channels.email.rules import check_address, check_html, check_subject
 from notifications.errors import MailRefused, StillUnderWay
+from notifications.fields import Secret
 from notifications.models import Notification
 from notifications.payloads import MailPayload
 from notifications.queries import get_notification, known_user_id
@@ -175,7 +175,7 @@ def _new(
         requested_by_id=user_id,
         email=check_address(email),
         subject=check_subject(subject),
-        html=SecretStr(check_html(html)),  # As it is read: what is stored now is sent now.
+        html=Secret.of(check_html(html)),
     )
 
 

@@ -37,8 +37,16 @@ def reencrypt_all() -> tuple[int, int]:
 
 
 def count_unreadable_endpoints() -> int:
-    """Return how many endpoints have a secret that no key fits: nothing can be sent to them."""
-    return sum(not _is_readable(token) for _, token in _tokens(WebhookEndpoint, "secret"))
+    """
+    Return how many endpoints have a secret that no key fits: nothing can be sent to them.
+
+    The old secret counts as the new one does: a row is read whole, or not at all.
+    """
+    unreadable: set[uuid.UUID] = set()
+    for column in ("secret", "previous_secret"):
+        tokens = _tokens(WebhookEndpoint, column)
+        unreadable |= {pk for pk, token in tokens if not _is_readable(token)}
+    return len(unreadable)
 
 
 def _reencrypt(model: type[Model], column: str, pk: uuid.UUID, token: bytes) -> int:

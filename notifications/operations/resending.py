@@ -65,7 +65,7 @@ def resend_matching(job: Job, filters: ResendPayload) -> int:
         with job.fence():  # Cancelled, it stops here.
             pass
         for pk in batch:
-            sent += _resend(pk)
+            sent += _resend(pk, job.tenant_id)
         after = batch[-1]
     return sent
 
@@ -80,9 +80,9 @@ def matching(filters: ResendPayload) -> QuerySet[WebhookDelivery]:
     return rows.filter(**{name: value for name, value in wanted.items() if value})
 
 
-def _resend(delivery_id: uuid.UUID) -> bool:
+def _resend(delivery_id: uuid.UUID, tenant_id: uuid.UUID) -> bool:
     """One that refuses (somebody was faster, its endpoint is disabled) keeps no other back."""
     with contextlib.suppress(NotificationError, JobError):
-        resend_delivery(tenant_id=None, delivery_id=delivery_id, by="a resend by filter")
+        resend_delivery(tenant_id=tenant_id, delivery_id=delivery_id, by="a resend by filter")
         return True
     return False

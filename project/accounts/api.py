@@ -1,6 +1,8 @@
 """`/api/v1/invitations`: invite people into a tenant, see who came, accept."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from pydantic import Field
 from jobs.http import (
     Actor,
     Member,
+    Problem,
     RequestSchema,
     refuse_nobody,
     refuse_unknown_parameters,
@@ -20,6 +23,8 @@ from jobs.http import (
 )
 from jobs.idempotency import Answer, answer_once
 from project.accounts import invitations, queries
+from project.accounts.errors import SentTooSoon, TooManyInvitations
+from project.accounts.inviters import Inviter
 from project.accounts.models import Invitation
 from project.accounts.scopes import Role
 from project.accounts.states import InvitationStatus
@@ -117,9 +122,13 @@ def get_invitation(request: HttpRequest, invitation_id: uuid.UUID) -> Invitation
 def resend_invitation(request: HttpRequest, invitation_id: uuid.UUID) -> Any:
     """One that is pending or has expired: with a new link; the old one is dead."""
     actor = require(request, WRITE)
-    invitation = invitations.resend(
-        tenant=actor.tenant, invitation_id=invitation_id, by=actor.user, now=timezone.now()
-    )
+    with _limits():
+        invitation = invitations.resend(
+            tenant=actor.tenant,
+            invitation_id=invitation_id,
+            by=_inviter(actor),
+            now=timezone.now(),
+        )
     return Status(202, invitation)
 
 
@@ -128,17 +137,34 @@ def revoke_invitation(request: HttpRequest, invitation_id: uuid.UUID) -> Invitat
     """Its link is dead from then on."""
     actor = require(request, WRITE)
     return invitations.revoke(
-        tenant_id=actor.tenant_id, invitation_id=invitation_id, now=timezone.now()
+        tenant=actor.tenant, invitation_id=invitation_id, by=_inviter(actor), now=timezone.now()
     )
 
 
 def _invite(actor: Member, body: InvitationIn) -> Answer:
-    invitation = invitations.invite(
-        tenant=actor.tenant,
-        invited_by=actor.user,
-        email=body.email,
-        role=body.role,
-        now=timezone.now(),
-    )
+    with _limits():
+        invitation = invitations.invite(
+            tenant=actor.tenant,
+            by=_inviter(actor),
+            email=body.email,
+            role=body.role,
+            now=timezone.now(),
+        )
     answer = {"success": True, "invitation_id": str(invitation.pk), "status": "sent"}
     return Answer(202, answer, location=reverse("api:invitation", args=[invitation.pk]))
+
+
+def _inviter(actor: Member) -> Inviter:
+    return Inviter(user=actor.user, scopes=actor.scopes)
+
+
+@contextmanager
+def _limits() -> Iterator[None]:
+    """Say in HTTP that there were too many mails or invitations, and when to come again."""
+    try:
+        yield
+    except SentTooSoon as refusal:
+        headers = {"Retry-After": str(refusal.seconds)}
+        raise Problem(429, detail=str(refusal), headers=headers) from refusal
+    except TooManyInvitations as refusal:
+        raise Problem(409, "Too many invitations", str(refusal)) from refusal

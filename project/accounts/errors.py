@@ -1,6 +1,8 @@
 """What can be wrong with an account, a membership, a credential or an invitation."""
 
+import math
 import uuid
+from datetime import timedelta
 
 
 class AccountsError(Exception):
@@ -54,10 +56,24 @@ class InvitationOver(AccountsError):
 
 
 class RoleRefused(AccountsError):
-    """Only an owner makes owners."""
+    """Whoever asks may not give this role, or not undo that it was given; the message says why."""
 
-    def __init__(self) -> None:
-        super().__init__("Only an owner of the tenant can invite somebody as an owner.")
+
+class SentTooSoon(AccountsError):
+    """The address had a mail of this tenant a moment ago; it can have the next one `after`."""
+
+    def __init__(self, after: timedelta) -> None:
+        self.seconds = max(1, math.ceil(after.total_seconds()))
+        super().__init__(
+            f"This address was sent an invitation a moment ago; try again in {self.seconds} s."
+        )
+
+
+class TooManyInvitations(AccountsError):
+    """Revoke some of the tenant's open invitations first."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A tenant can have at most {most} open invitations; revoke some first.")
 
 
 class WrongPassword(AccountsError):

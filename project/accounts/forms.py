@@ -28,7 +28,7 @@ class SwitchTenantForm(forms.Form):
 
 
 class JoinForm(forms.Form):
-    """The same whether the address has an account or not: the page does not tell."""
+    """The same whether the address has an account or not: only its answer tells, to the invited."""
 
     name = forms.CharField(
         max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "name"})

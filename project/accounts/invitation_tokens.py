@@ -8,6 +8,9 @@ from hashlib import sha256
 TOKEN = re.compile(r"inv_[A-Za-z0-9_-]{43}")
 SECRET_BYTES = 32
 
+#: A token as addresses may have it: some programs encode more characters than they must.
+WRITTEN = re.compile(r"inv(?:_|%5F)(?:[A-Z0-9_-]|%[0-9A-F]{2}){43}", re.IGNORECASE)
+
 
 def new_token() -> str:
     return f"inv_{secrets.token_urlsafe(SECRET_BYTES)}"
@@ -23,4 +26,4 @@ def digest_of(token: str) -> str:
 
 
 def without_tokens(text: str) -> str:
-    return TOKEN.sub("inv_…", text)
+    return WRITTEN.sub("inv_…", text)

@@ -22,6 +22,7 @@ class AcceptInvitation(View):
     """
     Nothing happens by GET: mail programs and scanners open links.
 
+    Whether the address has an account is told to nobody before a valid token and a posted form.
     The token comes once in the address, then in the bodies of forms alone.
     """
 
@@ -83,7 +84,6 @@ class AcceptInvitation(View):
 def _open_invitation(token: str) -> Invitation:
     """:raises InvitationRefused: if nobody can accept this."""
     invitation = queries.get_invitation_of_token(token)
-    now = timezone.now()
-    if not Invitation.objects.acceptable(now=now).filter(pk=invitation.pk).exists():
+    if not queries.is_acceptable(invitation, now=timezone.now()):
         raise InvitationRefused
     return invitation

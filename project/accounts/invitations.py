@@ -4,95 +4,120 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from jobs import record_event
 from jobs.announcements import announce
 from notifications.channels.email.rules import check_address
 from project.accounts import operations, queries
-from project.accounts.errors import InvitationOver, InvitationRefused, RoleRefused
+from project.accounts.errors import InvitationOver, InvitationRefused
 from project.accounts.fields import lowered
+from project.accounts.invitation_limits import (
+    let_nobody_invite_meanwhile,
+    refuse_mail_too_soon,
+    refuse_too_many,
+)
 from project.accounts.invitation_mails import send_invitation
 from project.accounts.invitation_tokens import digest_of, new_token
-from project.accounts.models import Invitation, Membership, Tenant, User
+from project.accounts.inviters import Inviter
+from project.accounts.models import Invitation, InvitationQuerySet, Membership, Tenant, User
 from project.accounts.scopes import Role
 from project.accounts.states import InvitationStatus
 
-#: More lost races in a row than people can cause.
-RACES_MAX = 100
+OVER = (InvitationStatus.ACCEPTED, InvitationStatus.REVOKED)
 
 
 @transaction.atomic
-def invite(
-    *,
-    tenant: Tenant,
-    invited_by: User,
-    email: str,
-    role: str,
-    now: datetime,
-    by_operator: bool = False,
-) -> Invitation:
+def invite(*, tenant: Tenant, by: Inviter, email: str, role: str, now: datetime) -> Invitation:
     """
     Store an invitation and its mail; an open one of the same address is revoked.
 
     Looks at no account and no membership of the address, so it says and does the same for all.
-    An operator of the product may invite owners without being one.
 
     :raises MailRefused: if no mail can go to the address.
-    :raises RoleRefused: if somebody who is no owner invites an owner.
+    :raises RoleRefused: if the inviter may not give the role, or not undo the open one.
+    :raises SentTooSoon: if the address had a mail of this tenant a moment ago.
+    :raises TooManyInvitations: if the tenant has as many open ones as it may.
     """
-    if not by_operator:
-        refuse_escalation(tenant=tenant, inviter=invited_by, role=role)
+    email = check_invitation(tenant=tenant, by=by, email=email, role=role, now=now)
     token = new_token()
-    invitation = Invitation(
+    _open_of(tenant.pk, email).update(revoked_at=now)
+    invitation = Invitation.objects.create(
         tenant=tenant,
-        invited_by=invited_by,
-        email=check_address(email),
+        invited_by=by.user,
+        by_operator=by.is_operator,
+        email=email,
         role=Role(role),
         token_sha256=digest_of(token),
         created_at=now,
+        sent_at=now,
         expires_at=_expiry(now),
     )
-    _store(invitation, now=now)
     send_invitation(invitation, token=token)
     record_event("invitation.sent", tenant_id=tenant.pk)
     return invitation
 
 
+def check_invitation(*, tenant: Tenant, by: Inviter, email: str, role: str, now: datetime) -> str:
+    """
+    Refuse what `invite` refuses, and return the address as it will be stored.
+
+    Call it in a transaction: until that ends nobody else invites to the tenant, so what is
+    not refused here is not refused by `invite` either.
+    """
+    email = lowered(check_address(email))
+    by.refuse_to_give(role, tenant=tenant)
+    let_nobody_invite_meanwhile(tenant)
+    for replaced in _open_of(tenant.pk, email):
+        by.refuse_to_undo(replaced.role, tenant=tenant)
+    refuse_mail_too_soon(tenant=tenant, email=email, now=now)
+    refuse_too_many(tenant=tenant, email=email)
+    return str(email)
+
+
 @transaction.atomic
-def resend(
-    *, tenant: Tenant, invitation_id: UUID, by: User, now: datetime, by_operator: bool = False
-) -> Invitation:
+def resend(*, tenant: Tenant, invitation_id: UUID, by: Inviter, now: datetime) -> Invitation:
     """
     Send an open invitation once more, with a new token and a new expiry; the old link is dead.
 
+    If its inviter may no longer give the role, whoever sends it takes their place.
+
     :raises UnknownInvitation: if there is none, or it belongs to another tenant.
-    :raises RoleRefused: if somebody who is no owner invites an owner.
+    :raises RoleRefused: if they could not invite to its role.
     :raises InvitationOver: if it was accepted or revoked.
+    :raises SentTooSoon: if the address had a mail of this tenant a moment ago.
     """
     invitation = queries.get_invitation(tenant.pk, invitation_id)
-    if not by_operator:
-        refuse_escalation(tenant=tenant, inviter=by, role=invitation.role)
+    by.refuse_to_give(invitation.role, tenant=tenant)
+    let_nobody_invite_meanwhile(tenant)
+    invitation.refresh_from_db()
+    if invitation.status(now=now) in OVER:
+        raise InvitationOver(invitation.pk, invitation.status(now=now))
+    refuse_mail_too_soon(tenant=tenant, email=invitation.email, now=now)
     token = new_token()
-    # Of two at once the later one's link works. Losing to an acceptance or a revocation means
-    # that nobody may be sent anything.
+    renewed = {"token_sha256": digest_of(token), "sent_at": now, "expires_at": _expiry(now)}
+    # Losing to an acceptance or a revocation means that nobody may be sent anything.
     still_open = Invitation.objects.open().filter(pk=invitation.pk)
-    if not still_open.update(token_sha256=digest_of(token), expires_at=_expiry(now)):
+    if not still_open.update(**renewed):
         invitation.refresh_from_db()
         raise InvitationOver(invitation.pk, invitation.status(now=now))
+    if not queries.is_acceptable(invitation, now=now):
+        still_open.update(invited_by=by.user, by_operator=by.is_operator)
     invitation.refresh_from_db()
     send_invitation(invitation, token=token)
     return invitation
 
 
-def revoke(*, tenant_id: UUID, invitation_id: UUID, now: datetime) -> Invitation:
+def revoke(*, tenant: Tenant, invitation_id: UUID, by: Inviter, now: datetime) -> Invitation:
     """
     Make the link of an invitation worthless. Revoking twice keeps the first moment.
 
     :raises UnknownInvitation: if there is none, or it belongs to another tenant.
+    :raises RoleRefused: if it is an owner's, and they are no owner.
     :raises InvitationOver: if it was accepted: remove the member instead.
     """
-    invitation = queries.get_invitation(tenant_id, invitation_id)
+    invitation = queries.get_invitation(tenant.pk, invitation_id)
+    by.refuse_to_undo(invitation.role, tenant=tenant)
     # Losing the race means that it was accepted or revoked a moment ago; the row says which.
     Invitation.objects.open().filter(pk=invitation.pk).update(revoked_at=now)
     invitation.refresh_from_db()
@@ -101,12 +126,18 @@ def revoke(*, tenant_id: UUID, invitation_id: UUID, now: datetime) -> Invitation
     return invitation
 
 
+def revoke_all_of(*, tenant_id: UUID, email: str, now: datetime) -> None:
+    """Make the links that this address has to this tenant worthless."""
+    _open_of(tenant_id, email).update(revoked_at=now)
+
+
 @transaction.atomic
 def accept(*, token: str, user: User, now: datetime) -> Membership:
     """
     Make the person a member by the token that was mailed to their address. Idempotent.
 
-    Whoever is a member already keeps their role.
+    Whoever is a member already keeps their role. An inviter who could not give the role today,
+    removed or demoted, lets nobody in.
 
     :raises InvitationRefused: if this person can't accept this token, whatever the reason.
     """
@@ -127,29 +158,9 @@ def accept(*, token: str, user: User, now: datetime) -> Membership:
     return membership
 
 
-def refuse_escalation(*, tenant: Tenant, inviter: User, role: str) -> None:
-    """:raises RoleRefused: if the role is the owner's and the inviter is no owner."""
-    owners = Membership.objects.filter(tenant=tenant, user=inviter, role=Role.OWNER)
-    if role == Role.OWNER and not owners.exists():
-        raise RoleRefused
-
-
-def _store(invitation: Invitation, *, now: datetime) -> None:
-    """
-    Insert the invitation instead of the open one that its address may have.
-
-    Losing the race means that another one of this address was stored after we had revoked the
-    open one. Ours is the later: it takes that one's place too, and both inviters hear the same.
-    """
-    for _ in range(RACES_MAX):
-        same = Invitation.objects.filter(tenant=invitation.tenant, email=invitation.email)
-        same.open().update(revoked_at=now)
-        try:
-            with transaction.atomic():
-                return invitation.save(force_insert=True)
-        except IntegrityError as error:
-            lost = error
-    raise lost
+def _open_of(tenant_id: UUID, email: str) -> InvitationQuerySet:
+    """Return the open invitation of this address, if there is one."""
+    return Invitation.objects.open().filter(tenant_id=tenant_id, email=email)
 
 
 def _joined_before(invitation: Invitation, user: User) -> Membership:

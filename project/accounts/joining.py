@@ -10,10 +10,6 @@ from django.http import HttpRequest
 from project.accounts import invitations, queries
 from project.accounts.errors import InvitationRefused, WrongPassword
 from project.accounts.models import Invitation, Membership, User
-from project.accounts.states import InvitationStatus
-
-#: Accepted is among them: who clicks twice must get the same answer twice.
-USABLE = (InvitationStatus.PENDING, InvitationStatus.ACCEPTED)
 
 
 @transaction.atomic
@@ -24,14 +20,16 @@ def join(
     Accept an invitation as the person it is meant for; all or nothing.
 
     If the address has an account, the password must be its own. If not, one is made with it: the
-    token was mailed to that address, so its holder has the mailbox.
+    token was mailed to that address, so its holder has the mailbox, and may be told which it is.
+    Without a token that can be accepted nothing is told.
 
     :raises InvitationRefused: if the token can't be accepted; then no account is made either.
     :raises WrongPassword: if the address has an account with another password.
     :raises ValidationError: if the password is too weak for a new account.
     """
     invitation = queries.get_invitation_of_token(token)
-    if invitation.status(now=now) not in USABLE:
+    # One that was accepted goes on: who clicks twice must get the same answer twice.
+    if invitation.accepted_at is None and not queries.is_acceptable(invitation, now=now):
         raise InvitationRefused
     user = _create_account(invitation, name=name, password=password)
     if user is None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs.ids import new_id
 from project.accounts.fields import EmailAddressField
-from project.accounts.scopes import Role
+from project.accounts.scopes import INVITERS, Role
 from project.accounts.states import InvitationStatus
 
 
@@ -156,17 +156,32 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         """Neither accepted nor revoked; one that has expired can still be sent again."""
         return self.filter(accepted_at=None, revoked_at=None)
 
-    def acceptable(self, *, now: datetime) -> Self:
+    def pending(self, *, now: datetime) -> Self:
         return self.open().filter(expires_at__gt=now)
+
+    def acceptable(self, *, now: datetime) -> Self:
+        """Pending, and by somebody who may still invite to this role today."""
+        return self.pending(now=now).filter(_is_vouched_for())
 
     def in_status(self, status: str, *, now: datetime) -> Self:
         """As `Invitation.status` says it of one."""
         return {
-            InvitationStatus.PENDING: self.acceptable(now=now),
+            InvitationStatus.PENDING: self.pending(now=now),
             InvitationStatus.ACCEPTED: self.exclude(accepted_at=None),
             InvitationStatus.REVOKED: self.filter(accepted_at=None).exclude(revoked_at=None),
             InvitationStatus.EXPIRED: self.open().filter(expires_at__lte=now),
         }[InvitationStatus(status)]
+
+
+def _is_vouched_for() -> models.Q:
+    """By an operator, or by somebody who may invite to the role at this moment."""
+    inviter = Membership.objects.filter(
+        tenant=models.OuterRef("tenant"), user=models.OuterRef("invited_by"), user__is_active=True
+    )
+    vouched = models.Q(by_operator=True)
+    for role, inviters in INVITERS.items():
+        vouched |= models.Q(models.Exists(inviter.filter(role__in=inviters)), role=role)
+    return vouched
 
 
 class Invitation(models.Model):
@@ -186,7 +201,9 @@ class Invitation(models.Model):
     invited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
     )
+    by_operator = models.BooleanField(default=False, editable=False)  #: Of the product: stays good.
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    sent_at = models.DateTimeField(null=True, editable=False)  #: When its last mail was stored.
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, editable=False)
     accepted_by = models.ForeignKey(
@@ -212,6 +229,8 @@ class Invitation(models.Model):
         indexes = [
             # The API's and the admin's list of one tenant, newest first.
             models.Index(fields=["tenant", "id"], name="accounts_invitations_by_tenant"),
+            # When an address was last sent one, whatever became of it.
+            models.Index(fields=["tenant", "email"], name="accounts_invitations_by_email"),
             # The nightly clean-up: those that nobody can accept any more ...
             models.Index(
                 fields=["expires_at"],

@@ -87,3 +87,8 @@ def get_invitation_of_token(token: str) -> Invitation:
     if invitation is None:
         raise InvitationRefused
     return invitation
+
+
+def is_acceptable(invitation: Invitation, *, now: datetime) -> bool:
+    """Tell whether it is pending and its inviter may still invite to its role."""
+    return Invitation.objects.acceptable(now=now).filter(pk=invitation.pk).exists()

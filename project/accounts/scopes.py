@@ -30,3 +30,10 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.ADMIN: frozenset(Scope.values),
     Role.MEMBER: frozenset(scope.value for scope in MEMBER_SCOPES),
 }
+
+#: By the role that somebody is invited to: the roles of those who may do so.
+INVITERS: dict[str, frozenset[str]] = {
+    Role.OWNER: frozenset({Role.OWNER}),
+    Role.ADMIN: frozenset({Role.OWNER, Role.ADMIN}),
+    Role.MEMBER: frozenset({Role.OWNER, Role.ADMIN}),
+}

@@ -1,16 +1,18 @@
-"""What happens when somebody signs in, by whichever page."""
+"""What follows, by whichever page, when somebody signs in or a membership ends."""
 
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.signals import user_logged_in
+from django.db.models.signals import post_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.utils import timezone
 
 from jobs import record_event
-from project.accounts import queries
+from project.accounts import invitations, queries
 from project.accounts.authentication import choose_membership
-from project.accounts.models import User
+from project.accounts.models import Membership, User
 from project.accounts.sessions import TENANT_KEY
 
 
@@ -19,6 +21,14 @@ def begin_session(sender: Any, request: HttpRequest, user: User, **kwargs: Any) 
     """Choose the tenant that the new session works for, and record the sign-in as its event."""
     tenant_id = _choose_tenant(request, user)
     record_event("user.signed_in", tenant_id=tenant_id)
+
+
+@receiver(post_delete, sender=Membership, dispatch_uid="accounts.end_invitations")
+def end_invitations(sender: Any, instance: Membership, **kwargs: Any) -> None:
+    """Let nobody who was removed come back by an invitation that was open before."""
+    invitations.revoke_all_of(
+        tenant_id=instance.tenant_id, email=instance.user.email, now=timezone.now()
+    )
 
 
 def _choose_tenant(request: HttpRequest, user: User) -> UUID | None:

@@ -10,13 +10,13 @@ from tests.harness.client import Client
 from tests.harness.system import System
 from tests.mail_server import (
     KEEP_AND_CUT,
-    Behaviour,
     MailServer,
     ReceivedMail,
     mail_server,
     refuse,
     stall_at,
 )
+from tests.mail_server_child import Behaviour
 
 DEADLINE_SECONDS = 2
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -19,31 +20,20 @@ SECONDS = 90  #: A safety net.
 
 #: Leases and sweeps of seconds instead of minutes; nothing else differs from production.
 IMPATIENT = {
-    "JOBS_LEASE_SECONDS": "2",
+    "JOBS_LEASE_SECONDS": "3",
     "JOBS_HEARTBEAT_SECONDS": "1",
     "JOBS_RECOVERY_INTERVAL_SECONDS": "1",
     "JOBS_STALL_AFTER_SECONDS": "2",
     "JOBS_COPY_INTERVAL_SECONDS": "5",
 }
 
-#: Each point, who is killed there, and how often the other side gets what is sent.
-MAIL_POINTS = [
-    ("mail.before_begin", "child", 1),
-    ("mail.before_send", "child", 1),
-    ("mail.after_send", "child", 2),
-    ("mail.after_send", "group", 2),
-    ("child.after_succeeded", "child", 1),
+#: Where each of the two dies, and how often its other side gets what is sent.
+PAIRS = [
+    ("mail.before_begin", 1, "sync.before_begin", 1),
+    ("mail.before_send", 1, "sync.before_post", 1),
+    ("mail.after_send", 2, "sync.after_post", 2),
+    ("child.after_succeeded", 1, "sync.before_commit", 2),
 ]
-SYNC_POINTS = [
-    ("sync.before_begin", "child", 1),
-    ("sync.before_post", "child", 1),
-    ("sync.after_post", "child", 2),
-    ("sync.after_post", "group", 2),
-    ("sync.before_commit", "child", 2),
-    ("child.after_succeeded", "child", 1),
-]
-#: Where no attempt has begun, or the one that had is stored.
-NEVER_CUT = {"sync.before_begin", "child.after_succeeded"}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +73,8 @@ def came() -> Counter[str]:
 @pytest.fixture(autouse=True)
 def fresh(system: System) -> Iterator[None]:
     """Each test has a crash of its own, and leaves no relay or worker to the next."""
-    mark_of(system).unlink(missing_ok=True)
+    for mark in system.directory.glob(f"{mark_of(system).name}*"):
+        mark.unlink()
     before = list(system.processes)
     yield
     for process in system.processes:
@@ -102,37 +93,57 @@ def worker(system: System) -> Any:
 
 
 class TestAWorkerThatDies:
-    @pytest.mark.parametrize(("point", "by", "times"), MAIL_POINTS)
-    def test_with_a_mail_sends_it_once_more_at_most(
-        self, system, server, receiver, client, relay, came, point, by, times
+    @pytest.mark.parametrize(("mail_point", "mails", "sync_point", "posts"), PAIRS)
+    def test_with_a_mail_and_with_a_webhook_sends_each_once_more_at_most(
+        self, system, server, receiver, client, endpoint, relay, came,
+        mail_point, mails, sync_point, posts,
+    ):  # fmt: skip
+        # Given a worker whose children die, one with the mail and one with the webhook
+        system.worker("doomed", env=env_for(system, f"{mail_point},{sync_point}"))
+        mail = notifying.request_mail(client, "somebody@there.example")
+        sync = notifying.request_sync(client, endpoint["id"], {"point": sync_point})
+
+        # When both have died
+        wait_for_crash(system, mail_point)
+        wait_for_crash(system, sync_point)
+
+        # Then both come to their end
+        sent = notifying.wait_for_mail(client, mail["notification_id"])
+        delivery = notifying.wait_for_sync(client, sync["sync_id"])
+        came.update({mail["notification_id"]: mails, sync["sync_id"]: posts})
+        assert everything(server, receiver) == came
+        assert sent["error"] is None
+        assert_told(delivery, cut=sync_point != "sync.before_begin")
+
+    def test_with_a_webhook_after_its_settle_posts_it_once(
+        self, system, server, receiver, client, endpoint, relay, came
     ):
-        doomed = system.worker("doomed", env=env_for(system, point, by=by))
-        accepted = notifying.request_mail(client, f"{by}-{point}@there.example")
+        system.worker("doomed", env=env_for(system, "child.after_succeeded"))
+        sync = notifying.request_sync(client, endpoint["id"], {})
 
         wait_for_crash(system)
-        replace_if_gone(system, doomed, by)
 
-        sent = notifying.wait_for_mail(client, accepted["notification_id"])
-        came[accepted["notification_id"]] = times
+        came[sync["sync_id"]] = 1
+        assert_told(notifying.wait_for_sync(client, sync["sync_id"]), cut=False)
         assert everything(server, receiver) == came
-        assert (sent["error"], sent["attempts"] <= 2) == (None, True)
 
-    @pytest.mark.parametrize(("point", "by", "times"), SYNC_POINTS)
-    def test_with_a_webhook_posts_it_once_more_at_most(
-        self, system, server, receiver, client, endpoint, relay, came, point, by, times
+    @pytest.mark.parametrize("point", ["mail.after_send", "sync.after_post"])
+    def test_with_all_its_children_lets_another_worker_send_it_again(
+        self, system, server, receiver, client, endpoint, relay, came, point
     ):
-        doomed = system.worker("doomed", env=env_for(system, point, by=by))
-        accepted = notifying.request_sync(client, endpoint["id"], {"point": point})
+        doomed = system.worker("doomed", env=env_for(system, point, by="group"))
+        what = point.partition(".")[0]
+        path, body = request_of(what, endpoint, "somebody@there.example")
+        accepted = client.post(path, json=body).json()
+        doomed.wait_until_gone()
 
-        wait_for_crash(system)
-        replace_if_gone(system, doomed, by)
+        system.worker("second")
 
-        delivery = notifying.wait_for_sync(client, accepted["sync_id"])
-        came[accepted["sync_id"]] = times
+        ledger.wait_until_all_settled(system)
+        came[id_in(accepted)] = 2
         assert everything(server, receiver) == came
-        assert [each["error"] for each in delivery["history"]] == [""] * len(delivery["history"])
-        begun = [each["status_code"] for each in delivery["history"]]
-        assert begun == ([200] if point in NEVER_CUT else [None, 200])
+        if what == "sync":
+            assert_told(notifying.see_sync(client, accepted["sync_id"]), cut=True)
 
     @pytest.mark.parametrize(
         "point", ["announce.before", "announce.before_commit", "child.after_succeeded"]
@@ -177,8 +188,7 @@ class TestAWebProcessThatDies:
 
         # Then there is one, and it has come once
         ledger.wait_until_all_settled(system)
-        mine = again.json()["notification_id" if what == "mail" else "sync_id"]
-        came[mine] = 1
+        came[id_in(again.json())] = 1
         assert everything(server, receiver) == came
 
 
@@ -211,21 +221,23 @@ class TestAfterAllThat:
         assert all_statuses(system) == {"sent", "delivered"}
 
 
-def wait_for_crash(system: System) -> None:
-    system.wait_for(mark_of(system).exists, seconds=SECONDS, what="a crash")
+def wait_for_crash(system: System, point: str = "") -> None:
+    system.wait_for(mark_of(system, point).exists, seconds=SECONDS, what=f"a crash {point}")
 
 
-def replace_if_gone(system: System, doomed: Any, by: str) -> None:
-    if by == "group":
-        doomed.wait_until_gone()
-        system.worker("second")
+def assert_told(delivery: dict[str, Any], *, cut: bool) -> None:
+    """An attempt that was cut is told of as such: without an answer, and without an error."""
+    history = delivery["history"]
+    assert [each["status_code"] for each in history] == ([None, 200] if cut else [200])
+    assert {each["error"] for each in history} == {""}
 
 
 def announce_export(system: System) -> None:
     people = system.people.acme
     data = {"export_id": people.id, "dataset": "items", "format": "csv", "row_count": 3}
     with system.orm():
-        announce("export.completed", tenant_id=people.id, user_id=people.owner_id, data=data)
+        tenant, owner = UUID(people.id), UUID(people.owner_id)
+        announce("export.completed", tenant_id=tenant, user_id=owner, data=data)
 
 
 def request_of(what: str, endpoint: dict[str, Any], address: str) -> tuple[str, dict[str, Any]]:
@@ -240,6 +252,10 @@ def everything(server: MailServer, receiver: WebhookReceiver) -> Counter[str]:
     """Return how often each mail and delivery has come, by its id."""
     mails = Counter(id_of(mail) for mail in server.mails())
     return mails + Counter(each.headers["webhook-id"] for each in receiver.requests)
+
+
+def id_in(accepted: dict[str, Any]) -> str:
+    return str(accepted.get("notification_id") or accepted["sync_id"])
 
 
 def id_of(mail: ReceivedMail) -> str:

@@ -72,7 +72,7 @@ def env_for(
     system: System, point: str = "", *, by: str = "child", record_wait_seconds: float = 0
 ) -> dict[str, str]:
     """
-    Return the environment of a process that crashes at `point`, once.
+    Return the environment of a process that crashes at `point`, once; at several with commas.
 
     `by`: "child" ends the process that is there, "group" the worker with all its children, and
     "memory" raises MemoryError. `record_wait_seconds` shortens the ten minutes of patience.
@@ -86,9 +86,13 @@ def env_for(
     }
 
 
-def mark_of(system: System) -> Path:
-    """Return the file that is there once the crash has happened."""
-    return system.directory / "crashed"
+def mark_of(system: System, point: str = "") -> Path:
+    """Return the file that is there once the crash has happened: one, or that at `point`."""
+    return _mark(system.directory / "crashed", point)
+
+
+def _mark(mark: Path, point: str) -> Path:
+    return mark.with_name(f"{mark.name}.{point}") if point else mark
 
 
 class Labelled(BaseModel):
@@ -110,16 +114,17 @@ def raise_when_cancelled(job: Job, payload: Labelled) -> None:
     raise RuntimeError("just after the cancel")
 
 
-def _arm(point: Point) -> None:
+def _arm(name: str) -> None:
+    point = POINTS[name]
     original: Callable[..., Any] = getattr(point.owner, point.function)
 
     @wraps(original)
     def crashing(*args: Any, **kwargs: Any) -> Any:
         if point.before:
-            _crash()
+            _crash(name)
         result = original(*args, **kwargs)
         if not point.before and (result or not point.if_result) and _is_there(args):
-            _crash()
+            _crash(name)
         return result
 
     setattr(point.owner, point.function, crashing)
@@ -130,24 +135,26 @@ def _is_there(args: tuple[Any, ...]) -> bool:
     return args[1:] != (True,)
 
 
-def _crash() -> None:
-    """Once: whoever comes after the dead goes on."""
+def _crash(name: str) -> None:
+    """Once at each point: whoever comes after the dead goes on."""
+    mark = Path(os.environ["CRASH_MARK"])
     try:
-        Path(os.environ["CRASH_MARK"]).touch(exist_ok=False)
+        _mark(mark, name).touch(exist_ok=False)
     except FileExistsError:
         return
+    mark.touch()
     match os.environ["CRASH_BY"]:
         case "memory":
             raise MemoryError("no more")
         case "group":
             os.killpg(os.getpgrp(), signal.SIGKILL)
         case _:
-            if os.environ["CRASH_AT"] == "relay.after_publish":
+            if name == "relay.after_publish":
                 time.sleep(1)  # The broker has it now; its word of it is not read.
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-if os.environ.get("CRASH_AT"):
-    _arm(POINTS[os.environ["CRASH_AT"]])
+for armed in filter(None, os.environ.get("CRASH_AT", "").split(",")):
+    _arm(armed)
 if os.environ.get("CRASH_RECORD_WAIT_SECONDS"):
     tasks.DATABASE_WAIT_SECONDS = float(os.environ["CRASH_RECORD_WAIT_SECONDS"])  # type: ignore[assignment]

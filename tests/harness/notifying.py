@@ -20,7 +20,7 @@ ENDED = {"sent", "delivered", "failed", "cancelled"}
 
 def create_endpoint(client: Client, url: str, *event_types: str) -> dict[str, Any]:
     """Return the answer's document, which has the secret."""
-    body = {"url": url, "event_types": list(event_types) or ["*"]}
+    body: dict[str, Any] = {"url": url, "event_types": list(event_types) or ["*"]}
     return _accepted(client.post(ENDPOINTS, json=body), 201)
 
 
@@ -36,7 +36,7 @@ def see_endpoint(client: Client, endpoint_id: str) -> dict[str, Any]:
 def request_sync(
     client: Client, endpoint_id: str, data: dict[str, Any], *, event_type: str = "test.happened"
 ) -> dict[str, Any]:
-    body = {"endpoint_id": endpoint_id, "event_type": event_type, "data": data}
+    body: dict[str, Any] = {"endpoint_id": endpoint_id, "event_type": event_type, "data": data}
     return _accepted(client.post(SYNCS, json=body), 202)
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -21,12 +20,7 @@ API_LISTS = ("jobs", "notifications", "syncs", "webhook-endpoints", "invitations
 PROBES = ("/metrics", "/healthz", "/readyz", "/api/v1/openapi.json")
 FLOWER_PAGES = ("/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks",
                 "/api/task/types", "/api/queues/length", "/metrics")  # fmt: skip
-COMMANDS = (
-    ("doctor", "--json"),
-    ("show_queues",),
-    ("list_jobs",),
-    ("dead_letters", "list"),
-)
+COMMANDS = (("doctor", "--json"), ("dead_letters", "list"))
 
 
 def logs(system: System) -> Iterator[Place]:
@@ -56,7 +50,7 @@ def admin_pages(system: System, web: Web) -> Iterator[Place]:
     for path in lists:
         page = _read(browser, path)
         yield f"admin {path}", page
-        for row in sorted(set(re.findall(rf'href="({path}[^"?/]+/(?:change|history)/)', page))):
+        for row in sorted(set(re.findall(rf'href="({path}[^"?/]+/change/)', page))):
             yield f"admin {row}", _read(browser, row)
 
 
@@ -115,6 +109,6 @@ def answer_of(client: Client, method: str, path: str, **options: Any) -> tuple[i
 
 def _read(client: Client, path: str) -> str:
     answer = client.get(path)
-    with suppress(UnicodeDecodeError):
-        assert answer.status_code < 500, (path, answer.text)
+    # 503: the probe of a system that has dead letters, or no beat, says so.
+    assert answer.status_code in (200, 503), (path, answer.text)
     return answer.text

@@ -20,16 +20,12 @@ from notifications.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from notifications.operations.deliveries import store
-from notifications.operations.mails import request_mail
-from notifications.states import DeliveryStatus
 from tests.dead import dead_message_of
+from tests.notification_pages import CANARY, HOSTILE, leave_rows, list_of, page_of, text_of
 from tests.people import make_tenant, make_user
 
 pytestmark = pytest.mark.django_db
 
-HOSTILE = "<script>alert(1)</script>"
-CANARY = "whsec_Y2FuYXJ5IHRoYXQgbXVzdCBub3Qgc2luZw=="
 ENCRYPTED = ('"secret"', '"previous_secret"', '"html"')
 SIZE = 'LENGTH("notifications_notification"."html")'  #: Which is no reading of it.
 MODELS = {
@@ -40,53 +36,9 @@ MODELS = {
 }
 
 
-def list_of(model: str) -> str:
-    return reverse(f"admin:notifications_{model}_changelist")
-
-
-def page_of(row) -> str:
-    return reverse(f"admin:notifications_{row._meta.model_name}_change", args=[row.pk])
-
-
-def text_of(answer) -> str:
-    assert answer.status_code == 200, answer.status_code
-    return str(answer.content.decode())
-
-
 @pytest.fixture
 def acme():
     return make_tenant("acme")
-
-
-def leave_rows(tenant, count: int, text: str = "A lamp") -> None:
-    """Leave so many endpoints, deliveries with attempts, mails and preferences."""
-    for number in range(count):
-        endpoint = WebhookEndpoint.objects.create(
-            tenant=tenant,
-            url="https://hooks.example/secret-path",
-            description=f"{text} {number}",
-            event_types=["*"],
-            secret=CANARY,
-            previous_secret=CANARY,
-            previous_secret_until=timezone.now() + timedelta(hours=1),
-        )
-        delivery = store(endpoint, event_type="lamp.lit", body='{"a": 1}', user_id=None)
-        WebhookDelivery.objects.filter(pk=delivery.pk).update(
-            status=DeliveryStatus.DELIVERED, settled_at=timezone.now()
-        )
-        for attempt in (1, 2):
-            DeliveryAttempt.objects.create(
-                delivery=delivery, number=attempt, job_id=uuid.uuid4(), status_code=200
-            )
-        request_mail(
-            tenant_id=tenant.pk,
-            user_id=None,
-            email=f"p{number}@acme.example",
-            subject=f"{text} {number}",
-            html=f"<p>{CANARY}</p>",
-        )
-        person = make_user(f"{uuid.uuid4().hex[:12]}@acme.example")
-        MailPreference.objects.create(user=person, event_type="export.failed", wanted=False)
 
 
 @pytest.fixture

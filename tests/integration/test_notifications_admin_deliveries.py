@@ -14,28 +14,15 @@ from notifications.operations.deliveries import cancel_delivery, request_deliver
 from notifications.operations.mails import request_mail
 from notifications.operations.resending import TASK
 from notifications.states import DeliveryStatus
+from tests import notification_pages as pages
+from tests.notification_pages import CANARY, make_lamp_shop, page_of, text_of
 from tests.people import OPERATOR, make_tenant
 from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db
 
-CANARY = "whsec_Y2FuYXJ5IHRoYXQgbXVzdCBub3Qgc2luZw=="
 LIST = reverse("admin:notifications_webhookdelivery_changelist")
 MATCHING = reverse("admin:notifications_webhookdelivery_resend_matching")
-
-
-def page_of(row, action="change"):
-    return reverse(f"admin:notifications_{row._meta.model_name}_{action}", args=[row.pk])
-
-
-def text_of(answer) -> str:
-    assert answer.status_code == 200, answer.status_code
-    return str(answer.content.decode())
-
-
-def said(answer) -> list[str]:
-    assert CANARY not in text_of(answer)
-    return [str(message) for message in answer.context["messages"]]
 
 
 @pytest.fixture
@@ -45,14 +32,12 @@ def acme():
 
 @pytest.fixture
 def endpoint(acme):
-    return WebhookEndpoint.objects.create(
-        tenant=acme,
-        url="https://hooks.example/lamps",
-        description="The lamp shop",
-        event_types=["*"],
-        secret=CANARY,
-        previous_secret=CANARY,
-    )
+    return make_lamp_shop(acme)
+
+
+def said(answer) -> list[str]:
+    assert CANARY not in text_of(answer)
+    return pages.said(answer)
 
 
 def make_delivery(endpoint, event_type: str = "lamp.lit") -> WebhookDelivery:

@@ -14,6 +14,7 @@ from tests.harness.variables import CHECKOUT
         "test_cleanup_on_sqlite",
         "test_ledger_on_sqlite",
         "test_metrics_on_sqlite",
+        "test_notifications_on_sqlite",
         "test_schedules_on_sqlite",
     ],
 )

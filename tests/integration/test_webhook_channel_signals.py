@@ -1,10 +1,11 @@
 """What a signal raises in the middle of a webhook comes out of it, whatever asyncio does."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
 import pytest
@@ -34,14 +35,29 @@ def raised_by_signal(request) -> Iterator[type[BaseException]]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def interrupt_when_asked(receiver: WebhookReceiver) -> threading.Thread:
+def to_the_process() -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def past_the_loop() -> None:
+    """
+    Let another thread take the signal, so that it does not end the main thread's wait.
+
+    One that comes a moment before the wait begins does not end it either.
+    """
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+
+def interrupt_when_asked(
+    receiver: WebhookReceiver, interrupt: Callable[[], None]
+) -> threading.Thread:
     """Signal this process as soon as the receiver has the request."""
 
     def wait_and_interrupt() -> None:
         while not receiver.requests:
             if receiver.wait_released(0.01):
                 return
-        os.kill(os.getpid(), signal.SIGUSR1)
+        interrupt()
 
     thread = threading.Thread(target=wait_and_interrupt)
     thread.start()
@@ -49,13 +65,15 @@ def interrupt_when_asked(receiver: WebhookReceiver) -> threading.Thread:
 
 
 class TestPost:
+    @pytest.mark.timeout(60)  # Or else it could end by the deadline, too late.
     @pytest.mark.parametrize("raised_by_signal", ERRORS, indirect=True)
-    def test_lets_a_signals_error_through(self, settings, raised_by_signal):
+    @pytest.mark.parametrize("interrupt", [to_the_process, past_the_loop])
+    def test_lets_a_signals_error_through(self, settings, raised_by_signal, interrupt):
         # Given a webhook that waits for a receiver that hangs
         settings.NOTIFICATIONS_TRUSTED_NETWORKS = (ip_network("127.0.0.0/8"),)
         settings.NOTIFICATIONS_DELIVERY_SECONDS = 120
         with webhook_receiver(default="hang") as receiver:
-            thread = interrupt_when_asked(receiver)
+            thread = interrupt_when_asked(receiver, interrupt)
 
             # When a signal comes, then its error does too, long before the deadline
             with pytest.raises(raised_by_signal):
@@ -81,7 +99,7 @@ class TestRun:
             run(wait())
 
     @pytest.mark.parametrize("error", ERRORS)
-    def test_lets_through_what_is_raised_in_a_group_of_tasks(self, error):
+    def test_lets_through_what_is_raised_in_a_group_of_tasks(self, error, caplog):
         async def interrupted() -> None:
             raise error
 
@@ -92,6 +110,10 @@ class TestRun:
 
         with pytest.raises(error):
             run(wait())
+
+        # And no task is left that would be logged whenever it is collected
+        gc.collect()
+        assert "never retrieved" not in caplog.text
 
     def test_returns_what_the_coroutine_does(self):
         assert run(asyncio.sleep(0, "done")) == "done"

@@ -8,6 +8,10 @@ from typing import Any
 from notifications.channels.email.deadline import Deadline, DeadlineOver
 
 
+class OutOfReach(ConnectionError):
+    """There is no way to the mail server: no name, address, route or trust. Another may open."""
+
+
 def connect(
     host: str, port: int, *, timeout_seconds: float | None, deadline: Deadline
 ) -> socket.socket:
@@ -28,6 +32,9 @@ def connect(
         except OSError as error:
             connection.close()
             fault = error
+        except BaseException:  # Of a signal.
+            connection.close()
+            raise
         if deadline.over:
             break
     raise fault or OSError(f"The mail server's name {host} has no address.")
@@ -35,19 +42,21 @@ def connect(
 
 def _look_up(host: str, port: int, deadline: Deadline) -> list[Any]:
     """Ask for the addresses on a thread of its own: the system's resolver knows no time limit."""
-    answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             answers.put(error)
+        except UnicodeError:
+            answers.put(OSError("The mail server's name can be no name."))
 
     threading.Thread(target=ask, name="mail-server-lookup", daemon=True).start()
     try:
         answer = answers.get(timeout=deadline.remaining())
     except queue.Empty:
         raise DeadlineOver(deadline.seconds) from None
-    if isinstance(answer, Exception):
+    if isinstance(answer, OSError):
         raise answer
     return answer

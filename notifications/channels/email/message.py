@@ -2,14 +2,12 @@
 
 import uuid
 from email.charset import QP, Charset
-from email.utils import parseaddr
 
-from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.utils.encoding import punycode
 
 from notifications.channels.email.plain_text import text_of
 from notifications.channels.email.rules import check_address, check_html, check_subject
+from notifications.channels.email.sender import sender_domain
 
 
 def build(*, to: str, subject: str, html: str, message_id: str) -> EmailMultiAlternatives:
@@ -32,8 +30,7 @@ def build(*, to: str, subject: str, html: str, message_id: str) -> EmailMultiAlt
 
 def message_id_of(notification_id: uuid.UUID) -> str:
     """Return the Message-ID of a notification: a mail that comes twice can be known by it."""
-    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
-    return f"<notification-{notification_id}@{punycode(domain)}>"
+    return f"<notification-{notification_id}@{sender_domain()}>"
 
 
 def _quoted_printable() -> Charset:

@@ -8,10 +8,8 @@ from django.core.mail import BadHeaderError
 
 from notifications.channels.email.deadline import DeadlineOver
 from notifications.channels.email.message import build
+from notifications.channels.email.words import one_line
 from notifications.errors import DeliveryFailed, MailRefused, MailRejected
-
-#: What is kept of a server's words, in characters.
-WORDS_CHARACTERS = 300
 
 #: Replies that say "log in first" or "not with this password" (RFC 4954), whatever the mail:
 #: the settings are at fault, and once they are mended it can be sent.
@@ -42,11 +40,11 @@ def send(*, to: str, subject: str, html: str, message_id: str) -> None:
     except BadHeaderError:  # Its text quotes the header.
         raise MailRejected("A header of this mail would be more than one line.") from None
     except smtplib.SMTPException as error:
-        raise _verdict(error) from error
+        raise _verdict(error) from None  # A stored traceback would quote its words unfiltered.
     except DeadlineOver as error:
         raise DeliveryFailed(str(error)) from error
     except _OUT_OF_REACH as error:
-        raise DeliveryFailed(_one_line(f"The mail server was not reached: {error}")) from error
+        raise DeliveryFailed(one_line(f"The mail server was not reached: {error}")) from error
     if accepted == 0:  # Some backends return nothing at all.
         raise DeliveryFailed("The mail backend did not send the mail.")
 
@@ -59,14 +57,14 @@ def _verdict(error: smtplib.SMTPException) -> Exception:
         return _refusal([(error.smtp_code, error.smtp_error)])
     if isinstance(error, smtplib.SMTPResponseException):  # To our greeting or our login.
         said = _words(error.smtp_code, error.smtp_error)
-        return DeliveryFailed(_one_line(f"The mail server does not talk to us: {said}"))
+        return DeliveryFailed(one_line(f"The mail server does not talk to us: {said}"))
     if isinstance(error, smtplib.SMTPNotSupportedError) and "SMTPUTF8" in str(error):
         return MailRejected("The mail server takes no address of other letters than ASCII.")
-    return DeliveryFailed(_one_line(f"The mail server: {error}"))
+    return DeliveryFailed(one_line(f"The mail server: {error}"))
 
 
 def _refusal(answers: list[tuple[int, bytes | str]]) -> Exception:
-    said = _one_line("; ".join(_words(code, words) for code, words in answers))
+    said = one_line("; ".join(_words(code, words) for code, words in answers))
     final = all(500 <= code < 600 and code not in _LOGIN_CODES for code, _ in answers)
     return MailRejected(said) if answers and final else DeliveryFailed(said)
 
@@ -74,8 +72,3 @@ def _refusal(answers: list[tuple[int, bytes | str]]) -> Exception:
 def _words(code: int, words: bytes | str) -> str:
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
     return f"{code} {text}"
-
-
-def _one_line(text: str) -> str:
-    readable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(readable.split())[:WORDS_CHARACTERS]

@@ -24,7 +24,7 @@ class Answer:
     latency_ms: int  #: From the name server to the end of the answer.
     excerpt: str  #: The body's first 1,000 characters.
     retry_after_seconds: int | None  #: Positive; what the receiver asked for.
-    fault: str = ""  #: Why the answer does not count though it came.
+    fault: str = ""  #: Why it does not count though it came; goes on after "but".
 
     @property
     def is_success(self) -> bool:

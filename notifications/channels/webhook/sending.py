@@ -32,8 +32,9 @@ def post(
     May block for NOTIFICATIONS_DELIVERY_SECONDS in all: name, connection, TLS, sending, answer.
     Follows no redirect, uses no proxy, decodes nothing. Not for a thread with a running loop.
 
-    :raises AddressRefused: if the URL leads where nothing is sent; another attempt can't end
-        differently.
+    :raises AddressRefused: if the URL can't be read, or its host is an address that nothing is
+        sent to; another attempt can't end differently.
+    :raises NameLedAstray: if its host is a name that leads to such an address, this time.
     :raises DeliveryFailed: if there was no answer, or not a whole one in HTTP/1.1.
     """
     try:
@@ -88,16 +89,14 @@ async def _exchange(
 async def _read(response: httpcore2.Response) -> tuple[bytes, str]:
     """Return the body as it came, at most ANSWER_MAX_BYTES of it, and what is wrong with it."""
     encoding = header(response.headers, b"content-encoding").lower()
-    if encoding not in ("", "identity"):
-        # A few KB may unpack to gigabytes, so nothing is unpacked; we asked for identity.
-        return b"", "The answer is encoded (Content-Encoding) though identity was asked for."
     content = bytearray()
     async for chunk in response.aiter_stream():
+        if chunk and encoding not in ("", "identity"):
+            # A few KB may unpack to gigabytes, so nothing is unpacked; we asked for identity.
+            return b"", "it is encoded (Content-Encoding) though identity was asked for"
         content += chunk
         if len(content) > ANSWER_MAX_BYTES:
-            return bytes(
-                content[:ANSWER_MAX_BYTES]
-            ), f"The answer is over {ANSWER_MAX_BYTES:,} bytes."
+            return bytes(content[:ANSWER_MAX_BYTES]), f"it is over {ANSWER_MAX_BYTES:,} bytes"
     return bytes(content), ""
 
 

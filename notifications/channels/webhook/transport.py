@@ -9,7 +9,7 @@ from django.conf import settings
 from notifications.channels.webhook.addresses import is_trusted, why_refused
 from notifications.channels.webhook.limited_stream import LimitedStream
 from notifications.channels.webhook.resolver import Resolver, resolve_apart
-from notifications.errors import AddressRefused, DeliveryFailed
+from notifications.errors import AddressRefused, DeliveryFailed, NameLedAstray
 
 #: Of a host's addresses, how many are tried; all are checked.
 ADDRESSES_TRIED_MAX = 4
@@ -39,7 +39,8 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         """
         Connect to the first of the host's addresses that lets us.
 
-        :raises AddressRefused: if one of its addresses, or the port, is not allowed.
+        :raises AddressRefused: if it is an address that nothing is sent to, or not on this port.
+        :raises NameLedAstray: if it is a name, and one of its addresses is such a one.
         :raises DeliveryFailed: if the host has no address, or none of them answers.
         """
         addresses = (await self._checked(host, port))[:ADDRESSES_TRIED_MAX]
@@ -74,23 +75,33 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             found = []
         if not found:
             raise DeliveryFailed(f"The name {host} has no address.")
-        try:
-            addresses = [ip_address(text) for text in found]
-        except ValueError:
-            raise AddressRefused(f"{host} leads to what is no address.") from None
+        addresses = [_read(text) for text in found]
         for address in addresses:
-            self._check(host, address, port)
-        return addresses
+            reason = self._why_not(address, port)
+            if reason:
+                # A name may lead elsewhere the next time; an address stays what it is.
+                refusal = AddressRefused if _read(host) else NameLedAstray
+                raise refusal(f"{host} {reason}.")
+        return [address for address in addresses if address]
 
-    def _check(self, host: str, address: IPv4Address | IPv6Address, port: int) -> None:
+    def _why_not(self, address: IPv4Address | IPv6Address | None, port: int) -> str | None:
+        """Return why nothing is sent to one of a host's addresses, as the rest of a sentence."""
+        if address is None:
+            return "leads to what is no address"
         kind = why_refused(address)
         if kind:
-            raise AddressRefused(f"{host} leads to {kind}; nothing is sent there.")
+            return f"leads to {kind}; nothing is sent there"
         if is_trusted(address):
-            return
+            return None
         if not self._is_encrypted:
-            raise AddressRefused(f"{host} is in no trusted network: https alone is sent there.")
+            return "is in no trusted network: https alone is sent there"
         if port not in settings.NOTIFICATIONS_PORTS:
-            raise AddressRefused(
-                f"{host} is in no trusted network: nothing is sent to port {port}."
-            )
+            return f"is in no trusted network: nothing is sent to port {port}"
+        return None
+
+
+def _read(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -1,6 +1,7 @@
 """Invitations in the admin: who was invited, by whom, and what came of it."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -9,11 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from jobs.admin.base import LedgerAdmin
+from jobs.admin.base import Act, LedgerAdmin
 from notifications.channels.email.rules import check_address
 from notifications.errors import MailRefused
 from project.accounts import invitations
 from project.accounts.errors import AccountsError, RoleRefused
+from project.accounts.inviters import Inviter
 from project.accounts.models import Invitation, User
 from project.accounts.states import InvitationStatus
 
@@ -42,13 +44,18 @@ class InviteForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        tenant, role = cleaned.get("tenant"), cleaned.get("role", "")
-        if tenant and not self.operator.is_superuser:
-            try:
-                invitations.refuse_escalation(tenant=tenant, inviter=self.operator, role=role)
-            except RoleRefused as refusal:
-                self.add_error("role", str(refusal))
+        if not self.errors:
+            self._ask(**cleaned)
         return cleaned
+
+    def _ask(self, **asked: Any) -> None:
+        """The page is one transaction, so what is not refused now is not refused later either."""
+        try:
+            invitations.check_invitation(by=_operator(self.operator), now=timezone.now(), **asked)
+        except RoleRefused as refusal:
+            self.add_error("role", str(refusal))
+        except AccountsError as refusal:
+            self.add_error("email", str(refusal))
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -77,8 +84,9 @@ class InvitationAdmin(LedgerAdmin):
     search_fields = ("email", "tenant__name")
     actions = ("resend_selected", "revoke_selected")
     actions_detail = ("resend", "revoke")
-    shown_fields = ("email", "tenant", "role", "state", "id", "invited_by", "created_at",
-                    "expires_at", "accepted_at", "accepted_by", "revoked_at")  # fmt: skip
+    shown_fields = ("email", "tenant", "role", "state", "id", "invited_by", "by_operator",
+                    "created_at", "sent_at", "expires_at", "accepted_at", "accepted_by",
+                    "revoked_at")  # fmt: skip
 
     def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> Any:
         return InviteForm.Meta.fields if obj is None else self.shown_fields
@@ -113,10 +121,7 @@ class InvitationAdmin(LedgerAdmin):
 
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
         invitation = invitations.invite(
-            **form.cleaned_data,
-            invited_by=_operator(request),
-            now=timezone.now(),
-            by_operator=request.user.is_superuser,
+            **form.cleaned_data, by=_operator(request.user), now=timezone.now()
         )
         obj.__dict__.update(invitation.__dict__)
 
@@ -129,9 +134,8 @@ class InvitationAdmin(LedgerAdmin):
 
     @action(description="Revoke", permissions=["revoke"], icon="block")
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act_on_one(
-            request, object_id, question="Revoke this invitation", act=revoke_invitation
-        )
+        act = self._revoking(request)
+        return self.act_on_one(request, object_id, question="Revoke this invitation", act=act)
 
     @admin.action(description="Send selected invitations again", permissions=["resend"])
     def resend_selected(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
@@ -139,20 +143,14 @@ class InvitationAdmin(LedgerAdmin):
 
     @admin.action(description="Revoke selected invitations", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        self.act_on_selected(request, queryset, act=revoke_invitation)
+        self.act_on_selected(request, queryset, act=self._revoking(request))
 
-    def _resending(self, request: HttpRequest) -> Any:
-        def act(invitation: Invitation) -> str:
-            invitations.resend(
-                tenant=invitation.tenant,
-                invitation_id=invitation.pk,
-                by=_operator(request),
-                now=timezone.now(),
-                by_operator=request.user.is_superuser,
-            )
-            return f"Sent the invitation of {invitation} again; its old link is dead."
+    def _resending(self, request: HttpRequest) -> Act:
+        said = "Sent the invitation of {} again; its old link is dead."
+        return _acting(request, invitations.resend, said)
 
-        return act
+    def _revoking(self, request: HttpRequest) -> Act:
+        return _acting(request, invitations.revoke, "Revoked the invitation of {}.")
 
     # --- Cells ----------------------------------------------------------------------------------
 
@@ -161,12 +159,15 @@ class InvitationAdmin(LedgerAdmin):
         return invitation.status(now=timezone.now())
 
 
-def _operator(request: HttpRequest) -> User:
-    return cast(User, request.user)  # The admin lets nobody else in.
+def _operator(user: Any) -> Inviter:
+    return Inviter(user=user, is_operator=True)
 
 
-def revoke_invitation(invitation: Invitation) -> str:
-    invitations.revoke(
-        tenant_id=invitation.tenant_id, invitation_id=invitation.pk, now=timezone.now()
-    )
-    return f"Revoked the invitation of {invitation}."
+def _acting(request: HttpRequest, operation: Callable[..., Any], said: str) -> Act:
+    by = _operator(request.user)
+
+    def act(invitation: Invitation) -> str:
+        operation(tenant=invitation.tenant, invitation_id=invitation.pk, by=by, now=timezone.now())
+        return said.format(invitation)
+
+    return act

@@ -38,6 +38,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="invitation",
+            name="by_operator",
+            field=models.BooleanField(default=False, editable=False),
+        ),
+        migrations.AddField(
+            model_name="invitation",
             name="invited_by",
             field=models.ForeignKey(
                 editable=False,
@@ -50,6 +55,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="invitation",
             name="revoked_at",
+            field=models.DateTimeField(editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="invitation",
+            name="sent_at",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.AlterField(
@@ -65,6 +75,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="invitation",
             index=models.Index(fields=["tenant", "id"], name="accounts_invitations_by_tenant"),
+        ),
+        migrations.AddIndex(
+            model_name="invitation",
+            index=models.Index(fields=["tenant", "email"], name="accounts_invitations_by_email"),
         ),
         migrations.AddIndex(
             model_name="invitation",
