@@ -14,6 +14,7 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         autodiscover_modules("tasks")
+        autodiscover_modules("workflows")
         for module in settings.JOBS_EXTRA_TASK_MODULES:
             _load(module)
         # A module level import would need the models before they are loaded.
@@ -23,8 +24,10 @@ class JobsConfig(AppConfig):
         from jobs.engine import stopping
         from jobs.schedules import signals
         from jobs.schedules.alerts import tell_of_failed_job
+        from jobs.workflows import sweep
 
         signals.connect()
+        sweep.register()
         registry.on_failure(tell_of_failed_job)
         register(check_settings)
         worker_process_init.connect(stopping.listen, dispatch_uid="jobs.stopping")

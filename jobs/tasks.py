@@ -22,9 +22,10 @@ from jobs.schedules import tasks as schedules_tasks
 from jobs.states import DeliveryState
 from jobs.task import job_task
 from jobs.upkeep import tasks as upkeep_tasks
+from jobs.workflows import tasks as workflow_tasks
 
 # Loaded with this module.
-__all__ = ["health_tasks", "metrics_tasks", "schedules_tasks", "upkeep_tasks"]
+__all__ = ["health_tasks", "metrics_tasks", "schedules_tasks", "upkeep_tasks", "workflow_tasks"]
 
 #: How long the alerting task waits for a database that is away, before the message goes back.
 DATABASE_WAIT_SECONDS = 600

@@ -10,6 +10,7 @@ EVENT_TYPES = {
     "export.failed": "An export has failed",
     "invitation.accepted": "Somebody has accepted an invitation",
     "job.dead_lettered": "A job could not be done",
+    "workflow.timed_out": "Something you started was not finished in time",
 }
 
 #: What an endpoint is sent on request, to see whether it works.

@@ -10,6 +10,7 @@ from ninja.utils import check_csrf
 from exports.api import router as exports_router
 from jobs.api import router as jobs_router
 from jobs.http import Actor, Problem, refuse_nobody
+from jobs.workflows.api import router as workflows_router
 from notifications.api.endpoints import router as endpoints_router
 from notifications.api.notifications import router as notifications_router
 from notifications.api.preferences import router as preferences_router
@@ -73,3 +74,4 @@ api.add_router("notifications", notifications_router, tags=["notifications"])
 api.add_router("notification-preferences", preferences_router, tags=["notifications"])
 api.add_router("syncs", syncs_router, tags=["webhooks"])
 api.add_router("webhook-endpoints", endpoints_router, tags=["webhooks"])
+api.add_router("workflows", workflows_router, tags=["workflows"])

@@ -11,6 +11,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 import exports.errors
+import jobs.workflows.errors
 import notifications.errors
 import project.accounts.errors
 from jobs import errors
@@ -45,6 +46,16 @@ STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     project.accounts.errors.InvitationRefused: (404, "Invitation refused", "token"),
     project.accounts.errors.InvitationOver: (409, "Invitation over", None),
     project.accounts.errors.RoleRefused: (403, "Role refused", "role"),
+    jobs.workflows.errors.UnknownWorkflow: (404, "", "workflow_id"),
+    jobs.workflows.errors.UnknownStep: (404, "", "step_number"),
+    jobs.workflows.errors.UnknownTimer: (404, "", "name"),
+    jobs.workflows.errors.UnknownDefinition: (422, "Invalid request", "name"),
+    jobs.workflows.errors.StateRefused: (422, "Invalid request", "data"),
+    jobs.workflows.errors.StepOutOfOrder: (409, "Step out of order", "step_number"),
+    jobs.workflows.errors.StepOfWorkers: (409, "Step of workers", "step_number"),
+    jobs.workflows.errors.WorkflowEnded: (409, "Workflow ended", None),
+    jobs.workflows.errors.WorkflowKeyInUse: (409, "Key in use", "key"),
+    jobs.workflows.errors.NotRestartable: (409, "Not restartable", None),
     RequestDataTooBig: (413, "", "body"),
 }
 

@@ -26,6 +26,7 @@ PARTS = {
     "notifications.delete_expired",
     "results.delete_expired",
     "schedules.delete_expired_slots",
+    "workflows.delete_expired",
     "workspace.archive_projects",
 }
 

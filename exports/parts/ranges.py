@@ -54,7 +54,7 @@ def rows_within(dataset: Dataset, tenant_id: uuid.UUID, key_range: KeyRange) -> 
     return rows if key_range.after is None else rows.filter(pk__gt=read(key_range.after))
 
 
-def _last_keys(dataset: Dataset, tenant_id: uuid.UUID, rows_per_part: int) -> Iterable[Any]:
+def _last_keys(dataset: Dataset, tenant_id: uuid.UUID, rows_per_part: int) -> QuerySet[Any]:
     """Return each key that fills a range, and the greatest: the one that no other follows."""
     ours = _model(dataset)._default_manager.filter(**{dataset.tenant_field: tenant_id})
     numbered = ours.annotate(
@@ -63,7 +63,8 @@ def _last_keys(dataset: Dataset, tenant_id: uuid.UUID, rows_per_part: int) -> It
         remainder=F("place") % rows_per_part,
     )
     last = numbered.filter(Q(remainder=0) | Q(following=None)).order_by("pk")
-    return last.values_list("pk", flat=True)
+    keys: QuerySet[Any] = last.values_list("pk", flat=True)
+    return keys
 
 
 def _ranges(last_keys: Iterable[str]) -> list[KeyRange]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs import log_events
 from jobs.database_clock import database_now
-from jobs.engine import missing, relay
+from jobs.engine import chores, missing, relay
 from jobs.engine.alarm_clock import AlarmClock, set_alarm
 from jobs.engine.publisher import Publisher, Unconfirmed
 from jobs.engine.recovery import Sweeper
@@ -60,6 +60,7 @@ class RelayDaemon:
         # Listening begins before the look at the ledger: a job committed between them wakes us.
         self._alarm = self._alarm or set_alarm(self._stopping)
         self._show_life()
+        chores.do_what_is_due()
         self._recover()  # First: under load there is always more to relay.
         sent = missing.send_missing_dead_letters(self._publisher)
         taken = relay.relay_due_jobs(self._publisher)

@@ -79,15 +79,11 @@ class WorkflowStep(models.Model):
     """A step of a workflow, or one branch of a parallel one, from when it may begin."""
 
     # No index of its own: the constraint below begins with it.
-    workflow = models.ForeignKey(
-        Workflow, models.CASCADE, related_name="steps", db_index=False
-    )
+    workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="steps", db_index=False)
     number = models.PositiveIntegerField()
     branch = models.PositiveIntegerField(default=0)
     name = models.CharField(max_length=120)
-    status = models.CharField(
-        max_length=10, choices=StepStatus.choices, default=StepStatus.WAITING
-    )
+    status = models.CharField(max_length=10, choices=StepStatus.choices, default=StepStatus.WAITING)
     #: A branch's own, or what a synchronous step was sent.
     input = models.JSONField(null=True)
     output = models.JSONField(null=True)
@@ -120,9 +116,7 @@ class WorkflowTimer(models.Model):
     """A moment at which something is done for a workflow, by name; gone once that is done."""
 
     # No index of its own: the constraint below begins with it.
-    workflow = models.ForeignKey(
-        Workflow, models.CASCADE, related_name="timers", db_index=False
-    )
+    workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="timers", db_index=False)
     name = models.CharField(max_length=60)
     due_at = models.DateTimeField()
     #: Rises each time that it is set: what was enqueued for an earlier setting is nothing.

@@ -12,7 +12,6 @@ and only its output is stored. `parallel_step`: the same for each of several bra
 workers; the next step waits for all. `synchronous_step`: whoever sends it does it, in the request.
 """
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +27,8 @@ State = TypeVar("State", bound=BaseModel)
 
 #: What a step returns: plain JSON values, stored as its output.
 Output = dict[str, Any] | BaseModel | None
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEADLINE_SECONDS = 1_800
 
@@ -136,7 +137,7 @@ class WorkflowDefinition(Generic[State]):
 
         register(self)
 
-    def step(self, name: str, *, queue: str = "jobs", **options: Any) -> Any:
+    def step(self, name: str, *, queue: str = "jobs", **options: Any) -> Decorator:
         """
         Declare the next step: a worker does it in the transaction that records it.
 
@@ -144,7 +145,7 @@ class WorkflowDefinition(Generic[State]):
         """
         return self._add(name, Kind.ATOMIC, queue=queue, options=options)
 
-    def long_step(self, name: str, *, queue: str = "jobs", **options: Any) -> Any:
+    def long_step(self, name: str, *, queue: str = "jobs", **options: Any) -> Decorator:
         """Declare the next step: a worker does it, outside of transactions."""
         return self._add(name, Kind.LONG, queue=queue, options=options)
 
@@ -155,22 +156,22 @@ class WorkflowDefinition(Generic[State]):
         branches: Callable[[StepRun[State]], Sequence[Any]],
         queue: str = "jobs",
         **options: Any,
-    ) -> Any:
+    ) -> Decorator:
         """Declare the next step: as a long one, for each input that `branches` returns."""
         return self._add(name, Kind.PARALLEL, queue=queue, options=options, branches=branches)
 
-    def synchronous_step(self, name: str, *, input: type[BaseModel] = Nothing) -> Any:
+    def synchronous_step(self, name: str, *, input: type[BaseModel] = Nothing) -> Decorator:
         """Declare the next step: whoever sends its input does it, in the request."""
         return self._add(name, Kind.SYNCHRONOUS, input=input)
 
-    def timer(self, name: str) -> Any:
+    def timer(self, name: str) -> Decorator:
         """
         Declare what is done when the timer of this name fires: once, in one transaction.
 
         That of "timeout" runs when the deadline has come, before the workflow becomes `timeout`.
         """
 
-        def declare(function: Callable[[TimerRun[State]], None]) -> Any:
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             self.timers[name] = function
             return function
 
@@ -187,8 +188,8 @@ class WorkflowDefinition(Generic[State]):
         queue: str = "",
         options: dict[str, Any] | None = None,
         **more: Any,
-    ) -> Any:
-        def declare(function: Callable[[StepRun[State]], Output]) -> Any:
+    ) -> Decorator:
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             step = StepDefinition(
                 number=len(self.steps) + 1, name=name, kind=kind, function=function, **more
             )
@@ -202,6 +203,6 @@ class WorkflowDefinition(Generic[State]):
         return declare
 
 
-def actor_of(workflow: Workflow) -> dict[str, uuid.UUID | None]:
+def actor_of(workflow: Workflow) -> dict[str, Any]:
     """Return whose the jobs of a workflow are."""
     return {"tenant_id": workflow.tenant_id, "user_id": workflow.user_id}

@@ -1,8 +1,11 @@
 """The jobs of workflows beside their steps."""
 
 from jobs.models import Job
+from jobs.payloads import Nothing
+from jobs.schedules.moments import moment_of
 from jobs.task import job_task
-from jobs.workflows import advancing, firing, operations, timers
+from jobs.upkeep.parts import register_cleanup
+from jobs.workflows import advancing, firing, operations, retention, timers
 from jobs.workflows.payloads import StopPayload, TimerPayload
 
 
@@ -16,3 +19,12 @@ def fire_timer(job: Job, payload: TimerPayload) -> None:
 def stop_steps(job: Job, payload: StopPayload) -> None:
     """Cancel what still waits or runs for a workflow that has ended."""
     operations.stop_steps(payload.workflow_id)
+
+
+@job_task(name="workflows.delete_expired", atomic=False)
+def delete_expired_workflows(job: Job, payload: Nothing) -> None:
+    """Delete workflows that ended over JOBS_WORKFLOWS_KEEP_DAYS ago."""
+    retention.delete_expired_workflows(now=moment_of(job))
+
+
+register_cleanup(delete_expired_workflows.name)

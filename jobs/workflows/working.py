@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, Value
+from django.db.models.functions import Greatest, Now
 
 from jobs.errors import GiveUp, NotReplayable, NotWanted
 from jobs.models import Job, Workflow, WorkflowStep
@@ -29,8 +29,8 @@ def declare_job(
         work(job, payload)
 
     # Its own place in the code: two types of one function would look like one declared twice.
-    run_step.__module__, run_step.__qualname__ = step.function.__module__, step.function.__qualname__
-    run_step.__doc__ = step.function.__doc__
+    for name in ("__module__", "__qualname__", "__doc__"):
+        setattr(run_step, name, getattr(step.function, name))
     job_task(
         name=step.name,
         queue=queue,
@@ -125,6 +125,7 @@ def _note_end(job: Job) -> None:
     WorkflowStep.objects.filter(pk=row.pk).update(
         status=StepStatus.FAILED if failed else StepStatus.CANCELLED,
         error=job.error,
+        attempts=Greatest(F("attempts"), Value(job.attempts)),  # A rollback took an atomic one's.
         ended_at=Now(),
     )
     status = WorkflowStatus.FAILED if failed else WorkflowStatus.CANCELLED

@@ -20,9 +20,13 @@ class Scope(models.TextChoices):
     NOTIFICATIONS_WRITE = "notifications:write", "Send mails"
     WEBHOOKS_READ = "webhooks:read", "See webhook endpoints and deliveries"
     WEBHOOKS_WRITE = "webhooks:write", "Change webhook endpoints, send and resend deliveries"
+    WORKFLOWS_READ = "workflows:read", "See workflows and their steps"
+    WORKFLOWS_WRITE = "workflows:write", "Start, cancel and restart workflows, send steps"
 
 
-MEMBER_SCOPES = frozenset({Scope.EXPORTS_READ, Scope.EXPORTS_WRITE, Scope.JOBS_READ})
+MEMBER_SCOPES = frozenset(
+    {Scope.EXPORTS_READ, Scope.EXPORTS_WRITE, Scope.JOBS_READ, Scope.WORKFLOWS_READ}
+)
 
 #: A token never has more than this either: its scopes are cut down to its owner's role.
 ROLE_SCOPES: dict[str, frozenset[str]] = {

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from jobs.upkeep import log_events
 from jobs.upkeep.batches import act_in_batches
@@ -25,6 +26,12 @@ def archive_projects(*, now: datetime) -> int:
     rows = act_in_batches(_untouched_since(before), archive, by="updated_at", size=BATCH_PROJECTS)
     log_events.archived("projects", rows, before=before)
     return rows
+
+
+def archive_project(project: Project) -> None:
+    """Mark one project as archived; `updated_at` stays, and a first mark is kept."""
+    live = Project.objects.filter(pk=project.pk, archived_at=None)
+    live.update(archived_at=timezone.now())
 
 
 def _untouched_since(before: datetime) -> QuerySet[Project]:
