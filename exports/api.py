@@ -38,7 +38,7 @@ class Filters(RequestSchema):
 class ExportAccepted(Schema):
     success: bool
     export_id: uuid.UUID
-    job_id: uuid.UUID
+    job_id: uuid.UUID = Field(description="Of one in parts: that of its first step.")
     status: ExportStatus
 
 
@@ -50,6 +50,7 @@ class ProgressOut(Schema):
 class ExportOut(Schema):
     id: uuid.UUID
     job_id: uuid.UUID | None
+    workflow_id: uuid.UUID | None = Field(description="Of a large one, which is written in parts.")
     dataset: str
     format: str
     status: ExportStatus
@@ -152,7 +153,7 @@ def _request(actor: Member, body: ExportIn) -> Answer:
     answer = {
         "success": True,
         "export_id": str(export.pk),
-        "job_id": str(export.job_id),
+        "job_id": str(queries.first_job_id(export)),
         "status": export.status,
     }
     return Answer(202, answer, location=reverse("api:export", args=[export.pk]))

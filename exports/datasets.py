@@ -63,6 +63,12 @@ class Dataset:
         aliases = map(alias, range(len(self.columns)))
         return {name: kind_of(annotations[name].output_field) for name in aliases}
 
+    def has_rows(self, tenant_id: uuid.UUID, count: int) -> bool:
+        """Tell whether there are so many, by the primary key alone and no further than that."""
+        rows = apps.get_model(self.model)._default_manager.filter(**{self.tenant_field: tenant_id})
+        found: bool = rows.order_by("pk")[count - 1 : count].exists()
+        return found
+
     def count(self, tenant_id: uuid.UUID) -> int:
         return self.rows(tenant_id).count()
 

@@ -25,6 +25,8 @@ class Export(models.Model):
     )
     #: The newest: a retry makes a new one. NULL once jobs of its age are deleted.
     job = models.OneToOneField("jobs.Job", models.SET_NULL, null=True, related_name="+")
+    #: The newest, of one that is written in parts; then there is no job.
+    workflow = models.OneToOneField("jobs.Workflow", models.SET_NULL, null=True, related_name="+")
     dataset = models.CharField(max_length=100)
     format = models.CharField(max_length=20)
 

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import transaction
@@ -23,8 +23,11 @@ from jobs.errors import NotLive, NotReplayable
 from jobs.models import Job
 from jobs.operations import cancel_job, replay_job
 from jobs.states import JobState
+from jobs.workflows.errors import NotRestartable, WorkflowEnded
+from jobs.workflows.operations import cancel_workflow, restart_workflow, start_workflow
 
 TASK = "exports.export_data"
+WORKFLOW = "exports.export_in_parts"
 
 #: What whoever asked is told of: who cancels knows it.
 ANNOUNCED = (ExportStatus.COMPLETED, ExportStatus.FAILED)
@@ -52,15 +55,16 @@ def request_export(
     """
     Store an export and its job in one transaction, or in the caller's.
 
+    One of EXPORTS_PARTS_FROM_ROWS or more has a workflow instead, which writes it in parts.
+
     :raises UnknownDataset: if nobody registered it.
     :raises UnknownFormat: if there is no such format.
     """
-    get_dataset(dataset)
+    large = get_dataset(dataset).has_rows(tenant_id, settings.EXPORTS_PARTS_FROM_ROWS)
     get_format(format)
     export = Export(tenant_id=tenant_id, requested_by_id=user_id, dataset=dataset, format=format)
     with transaction.atomic():
-        payload = ExportPayload(export_id=export.pk)
-        export.job = enqueue(TASK, payload, tenant_id=tenant_id, user_id=user_id)
+        _start(export, in_parts=large)
         export.save(force_insert=True)
         record_event("export.requested", tenant_id=tenant_id)
     return export
@@ -74,9 +78,9 @@ def cancel_export(*, tenant_id: uuid.UUID, export_id: uuid.UUID, by: str) -> Exp
     :raises NotLive: if it has settled.
     """
     export = get_export(tenant_id, export_id)
-    if export.job_id is None or not export.is_live:
+    if not export.is_live:
         raise NotLive(f"Export {export.pk} has {export.status}; only live ones can be cancelled.")
-    cancel_job(job_id=export.job_id, by=by)
+    _cancel(export, by)
     return get_export(tenant_id, export_id)
 
 
@@ -84,15 +88,15 @@ def retry_export(*, tenant_id: uuid.UUID, export_id: uuid.UUID, by: str) -> Expo
     """
     Run a failed or cancelled export again: it keeps its id and is queued again, with a new job.
 
+    One that is written in parts goes on with those that are done.
+
     :raises UnknownExport: if there is none, or it belongs to another tenant.
     :raises NotReplayable: if it is live or completed, or its job has been deleted.
     """
     export = get_export(tenant_id, export_id)
-    if export.job_id is None:
-        raise NotReplayable(f"The job of export {export.pk} is gone; request the export again.")
     if export.status not in (ExportStatus.FAILED, ExportStatus.CANCELLED):
         raise NotReplayable(f"Export {export.pk} is {export.status}; it can't run again.")
-    replay_job(job_id=export.job_id, by=by)
+    _restart(export, by)
     return get_export(tenant_id, export_id)
 
 
@@ -115,6 +119,40 @@ def open_download(export: Export) -> str | BinaryIO:
 
 def object_store() -> ObjectStore:
     return store_from_url(settings.EXPORTS_STORAGE_URL)
+
+
+def _start(export: Export, *, in_parts: bool) -> None:
+    whose: dict[str, Any] = {"tenant_id": export.tenant_id, "user_id": export.requested_by_id}
+    if in_parts:
+        export.workflow = start_workflow(WORKFLOW, {"export_id": export.pk}, **whose)
+    else:
+        export.job = enqueue(TASK, ExportPayload(export_id=export.pk), **whose)
+
+
+def _cancel(export: Export, by: str) -> None:
+    """:raises NotLive: if it has ended, also at this moment."""
+    try:
+        if export.workflow_id:
+            cancel_workflow(workflow_id=export.workflow_id, by=by)
+            return
+    except WorkflowEnded:
+        pass  # Losing the race means that it has ended by itself.
+    if export.job_id is None:
+        raise NotLive(f"Export {export.pk} has {export.status}; only live ones can be cancelled.")
+    cancel_job(job_id=export.job_id, by=by)
+
+
+def _restart(export: Export, by: str) -> None:
+    """:raises NotReplayable: if somebody was faster, or nothing is there to go on with."""
+    try:
+        if export.workflow_id:
+            restart_workflow(workflow_id=export.workflow_id, by=by)
+            return
+    except NotRestartable as refusal:
+        raise NotReplayable(str(refusal)) from None
+    if export.job_id is None:
+        raise NotReplayable(f"The job of export {export.pk} is gone; request the export again.")
+    replay_job(job_id=export.job_id, by=by)
 
 
 # --- What the task writes, inside the fence of its attempt --------------------------------------
@@ -168,10 +206,11 @@ def write_outcome(job: Job) -> None:
     if told:  # Not for an export that was deleted, or runs again under a newer job.
         record_event(f"export.{status}", tenant_id=job.tenant_id)
     if told and status in ANNOUNCED:
-        _announce(Export.objects.get(job=job))
+        announce_end(Export.objects.get(job=job))
 
 
-def _announce(export: Export) -> None:
+def announce_end(export: Export) -> None:
+    """Tell whoever asked, and the tenant's endpoints, how an export has ended."""
     announce(
         f"export.{export.status}",
         tenant_id=export.tenant_id,

@@ -4,6 +4,7 @@ import uuid
 
 from exports.errors import UnknownExport
 from exports.models import Export
+from jobs.models import WorkflowStep
 
 
 def get_export(tenant_id: uuid.UUID, export_id: uuid.UUID) -> Export:
@@ -40,3 +41,11 @@ def has_written() -> bool:
 def count_attempts(export: Export) -> int:
     """Return the executions that ended in an error or a success; also while more may follow."""
     return export.attempts if export.job is None else export.job.attempts
+
+
+def first_job_id(export: Export) -> uuid.UUID | None:
+    """Return the job that begins an export: its own, or that of its workflow's first step."""
+    if export.workflow_id is None:
+        return export.job_id
+    steps = WorkflowStep.objects.filter(workflow=export.workflow_id, number=1)
+    return steps.values_list("job_id", flat=True).first()

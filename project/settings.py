@@ -226,6 +226,9 @@ EXPORTS_STORAGE_URL = env.url(
     example="s3://my-bucket",
 )
 EXPORTS_KEEP_DAYS = env.number("EXPORTS_KEEP_DAYS", 30, least=1)
+#: From so many rows on an export is written in parts, by several workers.
+EXPORTS_PARTS_FROM_ROWS = env.number("EXPORTS_PARTS_FROM_ROWS", 500_000, least=1)
+EXPORTS_PART_ROWS = env.number("EXPORTS_PART_ROWS", 100_000, least=1)
 EXPORTS_LINK_SECONDS = env.number("EXPORTS_LINK_SECONDS", 300, least=1, most=604_800)
 EXPORTS_PROGRESS_SECONDS = env.number("EXPORTS_PROGRESS_SECONDS", 1, least=1)
 

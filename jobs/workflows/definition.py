@@ -110,7 +110,7 @@ class StepDefinition:
     branches: Callable[[StepRun[Any]], Sequence[Any]] | None = None
 
 
-def _nothing(_: Any) -> None:
+def _nothing(*_: Any) -> None:
     """Do nothing: what a hook does where a definition declares none."""
 
 
@@ -120,7 +120,8 @@ class WorkflowDefinition(Generic[State]):
     A workflow's name (`<app>.<verb_noun>`), typed state, deadline, and steps in order.
 
     `over_http` lets people start it by the API. `on_ended(workflow)` runs in the transaction in
-    which it reaches a final status, whichever.
+    which it reaches a final status, whichever; `on_restarted(old, new)` in the one in which another
+    goes on with it.
     """
 
     name: str
@@ -129,6 +130,7 @@ class WorkflowDefinition(Generic[State]):
     deadline: timedelta = timedelta(seconds=DEADLINE_SECONDS)
     over_http: bool = False
     on_ended: Callable[[Workflow], None] = _nothing
+    on_restarted: Callable[[Workflow, Workflow], None] = _nothing
     steps: list[StepDefinition] = field(default_factory=list, init=False)
     timers: dict[str, Callable[[Any], None]] = field(default_factory=dict, init=False)
 

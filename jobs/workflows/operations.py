@@ -140,6 +140,7 @@ def restart_workflow(
         _check_restart(old, number)
         new = _successor(old, number)
         _keep_results(old, new, number)
+        get_definition(old.name).on_restarted(old, new)
         _begin(new, number, get_definition(old.name).deadline)
     log_events.restarted(old, new, by)
     return new

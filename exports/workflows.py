@@ -1,0 +1,174 @@
+"""
+The workflow that writes a large export in parts, on as many workers as there are.
+
+Killed anywhere it goes on with the parts that are done. Cancelled, failed or out of time, its parts
+stay for a restart until the nightly clean-up takes them.
+"""
+
+import time
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from pydantic import BaseModel
+
+from exports import operations, parting
+from exports.datasets import get_dataset
+from exports.errors import UnknownExport
+from exports.formats import get_format
+from exports.models import Export
+from exports.operations import FileFacts
+from exports.parts.assembling import assemble
+from exports.parts.facts import PartFacts
+from exports.parts.manifest import write_manifest
+from exports.parts.ranges import KeyRange, cut
+from exports.parts.removing import remove_parts
+from exports.parts.writing import write_part
+from exports.payloads import ExportPayload
+from jobs import job_task
+from jobs.errors import GiveUp
+from jobs.models import Job
+from jobs.workflows import StepRun, WorkflowDefinition
+
+PLAN, WRITE, ASSEMBLE, DESCRIBE = 1, 2, 3, 4
+
+#: A large export may have to wait for others.
+DEADLINE = timedelta(hours=6)
+
+
+class ExportState(BaseModel):
+    export_id: uuid.UUID
+
+
+export_in_parts = WorkflowDefinition(
+    operations.WORKFLOW,
+    state=ExportState,
+    deadline=DEADLINE,
+    on_ended=parting.write_workflow_outcome,
+    on_restarted=parting.point_to_new_workflow,
+)
+
+Run = StepRun[ExportState]
+
+
+@export_in_parts.long_step("exports.plan_parts", queue="exports", tells_of_failure=True)
+def plan_parts(run: Run) -> dict[str, Any]:
+    """Cut the keys that there are now into ranges."""
+    export = _export(run)
+    _fenced(run, lambda: parting.begin(export))
+    dataset = get_dataset(export.dataset)
+    ranges = cut(dataset, export.tenant_id, rows_per_part=settings.EXPORTS_PART_ROWS)
+    total = dataset.count(export.tenant_id)
+    _fenced(run, lambda: parting.write_total(export, total))
+    return {"ranges": [each.as_json() for each in ranges]}
+
+
+def ranges_of(run: Run) -> list[Any]:
+    found: list[Any] = run.output_of(PLAN)["ranges"]
+    return found
+
+
+@export_in_parts.parallel_step(
+    "exports.write_part", branches=ranges_of, queue="exports", tells_of_failure=True
+)
+def write_one_part(run: Run) -> dict[str, Any]:
+    """Write the rows of a range, as they are in one snapshot."""
+    export = _export(run)
+    facts = write_part(
+        operations.object_store(),
+        get_dataset(export.dataset),
+        get_format(export.format),
+        export.tenant_id,
+        export.key,
+        KeyRange.from_json(run.input),
+        attempt=_next_attempt(run, export),
+        show=Showing(run, export, settings.EXPORTS_PART_ROWS),
+        before_publish=lambda: _fenced(run, lambda: None),
+    )
+    return facts.as_json()
+
+
+@export_in_parts.long_step("exports.assemble_file", queue="exports", tells_of_failure=True)
+def assemble_file(run: Run) -> dict[str, Any]:
+    """Put the parts together, in order."""
+    export = _export(run)
+    parts = _parts(run)
+    file = assemble(
+        operations.object_store(),
+        get_format(export.format),
+        get_dataset(export.dataset).names,
+        export.key,
+        parts,
+        attempt=_next_attempt(run, export),
+        show=Showing(run, None, sum(part.rows for part in parts)),
+        before_publish=lambda: _fenced(run, lambda: None),
+    )
+    return vars(file)
+
+
+@export_in_parts.long_step("exports.describe_file", queue="exports", tells_of_failure=True)
+def describe_file(run: Run) -> None:
+    """Publish the manifest beside it."""
+    export = _export(run)
+    write_manifest(
+        operations.object_store(),
+        export,
+        get_dataset(export.dataset).names,
+        _parts(run),
+        FileFacts(**run.output_of(ASSEMBLE)),
+        attempt=_next_attempt(run, export),
+    )
+
+
+@export_in_parts.step("exports.complete_export", tells_of_failure=True)
+def complete_export(run: Run) -> None:
+    """Say what the file is; the end of the workflow, which follows, makes it `completed`."""
+    operations.write_file_facts(_export(run), FileFacts(**run.output_of(ASSEMBLE)))
+
+
+@job_task(name=parting.REMOVE, queue="exports", atomic=False)
+def remove_written_parts(job: Job, payload: ExportPayload) -> None:
+    """Take the parts away once the file is whole; an attempt too many is idle."""
+    remove_parts(operations.object_store(), job.tenant_id, payload.export_id)
+
+
+class Showing:
+    """Shows how far a step is, seldom enough to cost nothing, and learns if it was cancelled."""
+
+    def __init__(self, run: Run, export: Export | None, total: int) -> None:
+        self.run, self.export, self.total = run, export, total
+        self.next_at = time.monotonic() + settings.EXPORTS_PROGRESS_SECONDS
+
+    def __call__(self, rows: int) -> None:
+        """:raises MoveRefused: if the job was cancelled or given to another attempt."""
+        if time.monotonic() < self.next_at:
+            return
+        self.run.show(rows, self.total)
+        if self.export:
+            parting.write_rows_done(self.export, self.run.workflow, WRITE)
+        self.next_at = time.monotonic() + settings.EXPORTS_PROGRESS_SECONDS
+
+
+def _export(run: Run) -> Export:
+    try:
+        return parting.get_export_of(run.workflow, run.state.export_id)
+    except UnknownExport as error:
+        raise GiveUp(str(error)) from error
+
+
+def _parts(run: Run) -> list[PartFacts]:
+    return [PartFacts.from_json(each) for each in run.outputs_of(WRITE)]
+
+
+def _next_attempt(run: Run, export: Export) -> int:
+    """Over all workflows of the export: the store refuses who comes with a lower number."""
+    return int(_fenced(run, lambda: parting.next_attempt(export)))
+
+
+def _fenced(run: Run, act: Any) -> Any:
+    """:raises MoveRefused: if the step's job was cancelled or given to another attempt."""
+    if run.job is None:
+        raise ValueError(f"{run.workflow}: step {run.number} is done by workers.")
+    with run.job.fence():
+        return act()
