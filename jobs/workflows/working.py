@@ -63,9 +63,9 @@ def _work_long(job: Job, payload: StepPayload) -> None:
 
 
 def _take(job: Job, payload: StepPayload) -> tuple[Workflow, WorkflowStep]:
-    """Note that an attempt begins."""
+    """Note that an attempt begins; its number is the job's: a rollback takes a count of ours."""
     workflow, row = _look(payload)
-    changes = {"status": StepStatus.RUNNING, "attempts": F("attempts") + 1, "started_at": Now()}
+    changes = {"status": StepStatus.RUNNING, "attempts": job.attempt, "started_at": Now()}
     WorkflowStep.objects.filter(pk=row.pk).update(**changes)
     row.refresh_from_db(fields=["attempts", "status"])
     return workflow, row
