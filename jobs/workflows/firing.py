@@ -42,15 +42,19 @@ def note_end(job: Job) -> None:
     """
     End a workflow whose timer could not be fired: it must not wait for ever.
 
-    Called by the engine in the transaction that settles the job.
+    Called by the engine in the transaction that settles the job. Who cancels the job by hand
+    cancels the timer; only the deadline stands, for it has come.
     """
-    if job.state != JobState.FAILED:
+    if job.state == JobState.SUCCEEDED:
         return
     payload = TimerPayload.model_validate(job.payload)
     try:
         workflow = _locked(payload)
-        _timer(workflow, payload)
+        timer = _timer(workflow, payload)
     except NotWanted:
+        return
+    if job.state == JobState.CANCELLED and payload.name != TIMEOUT:
+        timer.delete()
         return
     error = f"Timer {payload.name}: {job.error}"
     if payload.name == TIMEOUT:
