@@ -21,6 +21,11 @@ def get_definition(name: str) -> WorkflowDefinition[Any]:
         raise UnknownDefinition(name, _definitions) from None
 
 
+def find_definition(name: str) -> WorkflowDefinition[Any] | None:
+    """Return the definition, or None for one that another release knows."""
+    return _definitions.get(name)
+
+
 def get_public_definition(name: str) -> WorkflowDefinition[Any]:
     """
     Return a definition that people may start by the API.
