@@ -57,6 +57,8 @@ class StepOut(Schema):
     status: StepStatus
     output: Any
     attempts: int
+    progress_done: int = Field(description="Of a long step, in its own units.")
+    progress_total: int
     error: str
     started_at: datetime | None
     ended_at: datetime | None

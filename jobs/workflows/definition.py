@@ -78,7 +78,11 @@ class StepRun(Generic[State]):
         set_timer(self.workflow, name, due_at)
 
     def cancel_timer(self, name: str) -> None:
-        """Cancel a timer of this workflow, if it is set; in an atomic or synchronous step."""
+        """
+        Cancel a timer of this workflow, if it is set; in an atomic or synchronous step.
+
+        :raises DeadlineKept: if it is the deadline: a workflow must not wait for ever.
+        """
         from jobs.workflows.timers import cancel_timer
 
         cancel_timer(self.workflow, name)
@@ -97,6 +101,16 @@ class TimerRun(Generic[State]):
         from jobs.workflows.timers import set_timer
 
         set_timer(self.workflow, name, due_at)
+
+    def cancel_timer(self, name: str) -> None:
+        """
+        Cancel another timer of this workflow, if it is set.
+
+        :raises DeadlineKept: if it is the deadline: a workflow must not wait for ever.
+        """
+        from jobs.workflows.timers import cancel_timer
+
+        cancel_timer(self.workflow, name)
 
 
 @dataclass(frozen=True, kw_only=True)

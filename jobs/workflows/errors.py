@@ -72,3 +72,10 @@ class UnknownTimer(WorkflowError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no timer {name!r}.")
+
+
+class DeadlineKept(WorkflowError):
+    """A workflow without a deadline could wait for ever: move it instead."""
+
+    def __init__(self) -> None:
+        super().__init__("A deadline can be moved, not cancelled.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from jobs.errors import MoveRefused
 from jobs.models import Job, Workflow, WorkflowStep
@@ -16,7 +16,6 @@ from jobs.workflows import advancing, log_events, timers
 from jobs.workflows.definition import Kind, StepDefinition, StepRun, WorkflowDefinition
 from jobs.workflows.errors import (
     NotRestartable,
-    StateRefused,
     StepOfWorkers,
     StepOutOfOrder,
     UnknownStep,
@@ -24,8 +23,12 @@ from jobs.workflows.errors import (
     WorkflowEnded,
     WorkflowKeyInUse,
 )
+from jobs.workflows.given import as_json, read
 from jobs.workflows.locking import lock_workflow
 from jobs.workflows.registry import get_definition
+
+#: Tries to insert a key whose holder ends each time between the insert and the look at it.
+KEY_TRIES = 5
 
 
 def start_workflow(
@@ -43,11 +46,11 @@ def start_workflow(
     `deadline` from now; its definition's unless given.
 
     :raises UnknownDefinition: listing the names there are.
-    :raises StateRefused: if the state doesn't fit the definition's.
+    :raises StateRefused: if the state doesn't fit the definition's, or can't be stored.
     :raises WorkflowKeyInUse: if a live one of this tenant and name has the key.
     """
     definition = get_definition(name)
-    begun = _read(definition.state, state).model_dump(mode="json")
+    begun = as_json(read(definition.state, state))
     workflow = Workflow(
         name=name,
         version=definition.version,
@@ -78,7 +81,8 @@ def send_step(
     :raises StepOfWorkers: if workers do it.
     :raises WorkflowEnded: if it ended before this step was done.
     :raises StepOutOfOrder: if another step is to be done first.
-    :raises StateRefused: if the data doesn't fit the step's input; nothing is done.
+    :raises StateRefused: if the data doesn't fit the step's input, or can't be stored; nothing is
+        done.
     """
     with transaction.atomic():
         workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
@@ -133,6 +137,7 @@ def restart_workflow(
 
     :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
     :raises NotRestartable: if it is live or completed, was restarted before, or has no such step.
+    :raises WorkflowKeyInUse: if a live one has taken its key.
     """
     with transaction.atomic():
         old = lock_workflow(workflow_id, tenant_id=tenant_id)
@@ -165,6 +170,23 @@ def set_timer(
         timers.set_timer(workflow, name, due_at)
 
 
+def cancel_timer(*, workflow_id: uuid.UUID, name: str, tenant_id: uuid.UUID | None = None) -> None:
+    """
+    Cancel a timer of a live workflow; what was enqueued for it is nothing then.
+
+    :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
+    :raises WorkflowEnded: if it has a final status.
+    :raises UnknownTimer: if it is not set.
+    :raises DeadlineKept: if it is the deadline, which can be moved.
+    """
+    with transaction.atomic():
+        workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
+        if not workflow.is_live:
+            raise WorkflowEnded(workflow.pk, workflow.status)
+        if not timers.cancel_timer(workflow, name):
+            raise UnknownTimer(name)
+
+
 def stop_steps(workflow_id: uuid.UUID) -> int:
     """
     Cancel the jobs of a workflow that has ended; return how many.
@@ -185,15 +207,23 @@ def stop_steps(workflow_id: uuid.UUID) -> int:
 
 
 def _insert(workflow: Workflow) -> None:
-    try:
-        with transaction.atomic():
-            workflow.save(force_insert=True)
-    except IntegrityError:
-        same = {"tenant_id": workflow.tenant_id, "name": workflow.name, "key": workflow.key}
-        holder = Workflow.objects.filter(status=WorkflowStatus.PROCESSING, **same).first()
-        if holder is None:
-            raise
-        raise WorkflowKeyInUse(holder.pk, str(workflow.key)) from None
+    """Insert in a savepoint: a key in use must not spoil the caller's transaction."""
+    for tries_left in reversed(range(KEY_TRIES)):
+        try:
+            with transaction.atomic():
+                workflow.save(force_insert=True)
+            return
+        except IntegrityError:
+            holder = _holder_of_key(workflow)
+            if holder:
+                raise WorkflowKeyInUse(holder.pk, str(workflow.key)) from None
+            if not tries_left:
+                raise  # Another constraint. Else: the holder ended this instant.
+
+
+def _holder_of_key(workflow: Workflow) -> Workflow | None:
+    same = {"tenant_id": workflow.tenant_id, "name": workflow.name, "key": workflow.key}
+    return Workflow.objects.filter(status=WorkflowStatus.PROCESSING, **same).first()
 
 
 def _begin(workflow: Workflow, number: int, deadline: timedelta) -> None:
@@ -209,7 +239,7 @@ def _do(
     row: WorkflowStep,
     data: Mapping[str, Any],
 ) -> None:
-    given = _read(step.input, data)
+    given = read(step.input, data)
     run = StepRun(
         workflow=workflow,
         number=step.number,
@@ -220,7 +250,7 @@ def _do(
         job=None,
     )
     WorkflowStep.objects.filter(pk=row.pk).update(
-        input=given.model_dump(mode="json"), attempts=1, started_at=Now()
+        input=as_json(given), attempts=1, started_at=Now()
     )
     advancing.record_step(row, workflow, step.function(run), run.state)
 
@@ -235,8 +265,8 @@ def _check_restart(old: Workflow, number: int) -> None:
 
 
 def _successor(old: Workflow, number: int) -> Workflow:
-    before = old.steps.filter(number=number - 1, status=StepStatus.DONE).order_by("-ended_at")
-    last = before.first()
+    before = old.steps.filter(number__lt=number, status=StepStatus.DONE)
+    last = before.order_by("-number", "-ended_at").first()
     new = Workflow(
         name=old.name,
         version=get_definition(old.name).version,
@@ -258,16 +288,3 @@ def _keep_results(old: Workflow, new: Workflow, number: int) -> None:
     for row in kept:
         row.pk, row.workflow, row._state.adding = None, new, True
     WorkflowStep.objects.bulk_create(kept)
-
-
-def _read(model: type[BaseModel], data: BaseModel | Mapping[str, Any]) -> BaseModel:
-    if isinstance(data, model):
-        return data
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'data'}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise StateRefused(faults) from None

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from jobs.models import Workflow, WorkflowTimer
 from jobs.operations import enqueue
 from jobs.workflows.definition import actor_of
+from jobs.workflows.errors import DeadlineKept
 from jobs.workflows.payloads import TimerPayload
 
 FIRE = "workflows.fire_timer"
@@ -34,7 +35,13 @@ def set_timer(workflow: Workflow, name: str, due_at: Any) -> None:
 
 
 def cancel_timer(workflow: Workflow, name: str) -> bool:
-    """Cancel a timer; False: there was none."""
+    """
+    Cancel a timer; False: there was none.
+
+    :raises DeadlineKept: if it is the deadline.
+    """
+    if name == TIMEOUT:
+        raise DeadlineKept
     return bool(WorkflowTimer.objects.filter(workflow=workflow, name=name).delete()[0])
 
 

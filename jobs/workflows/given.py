@@ -1,0 +1,36 @@
+"""Reads what a workflow or a step is given as its model, and refuses what can't be stored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from jobs import payloads
+from jobs.errors import PayloadRefused
+from jobs.workflows.errors import StateRefused
+
+
+def read(model: type[BaseModel], data: BaseModel | Mapping[str, Any]) -> BaseModel:
+    """:raises StateRefused: naming each field that doesn't fit."""
+    if isinstance(data, model):
+        return data
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'data'}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise StateRefused(faults) from None
+
+
+def as_json(given: BaseModel) -> dict[str, Any]:
+    """
+    Return it as plain JSON values, which PostgreSQL stores.
+
+    :raises StateRefused: if it is too large, or has a NUL character or a number JSON doesn't have.
+    """
+    try:
+        return payloads.as_json(given)
+    except PayloadRefused as refusal:
+        raise StateRefused(str(refusal)) from None
