@@ -9,6 +9,7 @@ from jobs.admin.metrics import DailyMetricAdmin
 from jobs.admin.schedule_times import ClockedAdmin, CrontabAdmin, IntervalAdmin, SolarAdmin
 from jobs.admin.schedules import ScheduleAdmin
 from jobs.admin.slots import ScheduleRevisionAdmin, SlotAdmin
+from jobs.admin.workflows import WorkflowAdmin
 
 __all__ = [
     "AlertAdmin",
@@ -26,4 +27,5 @@ __all__ = [
     "ScheduleRevisionAdmin",
     "SlotAdmin",
     "SolarAdmin",
+    "WorkflowAdmin",
 ]

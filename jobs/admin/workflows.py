@@ -1,0 +1,228 @@
+"""Workflows in the admin: where each is, how it got there, and what may be done to it."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import AllValuesFieldListFilter
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action
+
+from jobs.admin import workflow_cells as cells
+from jobs.admin.base import age, link, preformatted
+from jobs.admin.jobs import name_of_tenant, with_tenant_names
+from jobs.admin.moving import MovingAdmin
+from jobs.admin.workflow_filters import AgeFilter
+from jobs.admin.workflow_forms import DeadlineForm, restart_form_of
+from jobs.admin.workflow_lines import as_text
+from jobs.errors import JobError
+from jobs.models import Job, Workflow, WorkflowTimer
+from jobs.states import WorkflowStatus
+from jobs.workflows import operations
+from jobs.workflows.errors import WorkflowError
+from jobs.workflows.timers import TIMEOUT
+
+
+@admin.register(Workflow)
+class WorkflowAdmin(MovingAdmin):
+    refusals = (WorkflowError, JobError)
+    row_cells = cells.ROW_CELLS
+    page_cells = cells.PAGE_CELLS
+    list_display = ("name", "tenant", "status_cell", "progress_cell", "step_cell", "since",
+                    "deadline_cell", "id")  # fmt: skip
+    list_filter = ("status", ("name", AllValuesFieldListFilter), AgeFilter)
+    search_fields = ("id",)
+    searched_ids = ("pk", "tenant_id")
+    search_help_text = "The id of a workflow, its tenant or the job of a step."
+    actions = ("cancel_selected",)
+    actions_detail = ("cancel", "restart", "move_deadline")
+    change_form_before_template = "admin/jobs/workflow_page.html"
+    fieldsets = (
+        (
+            "What it is",
+            {"fields": ("name", "version", "id", "tenant", "user_id", "key", "error_cell")},
+        ),
+        ("Line", {"fields": ("restart_of_link", "restarted_as_link")}),
+        ("Times", {"fields": ("created_at", "ended_cell")}),
+        ("State", {"fields": ("state_cell", "began_with")}),
+    )
+
+    class Media:
+        js = ("jobs/countdown.js",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
+        deadline = WorkflowTimer.objects.filter(workflow=OuterRef("pk"), name=TIMEOUT)
+        workflows = (
+            super()
+            .get_queryset(request)
+            .annotate(deadline_at=Subquery(deadline.values("due_at")[:1]))
+        )
+        return with_tenant_names(workflows)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Workflow], search_term: str
+    ) -> tuple[QuerySet[Workflow], bool]:
+        """Find a workflow by the job of a step, too: the job's payload names it."""
+        workflow_id = workflow_of_job(search_term.strip())
+        if workflow_id:
+            return queryset.filter(pk=workflow_id), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        workflow = self.get_object(request, object_id)
+        shown = {"cells": self._page(workflow)} if workflow else {}
+        context = {**(extra_context or {}), **shown}
+        return super().change_view(request, object_id, form_url, context)
+
+    def _page(self, workflow: Workflow) -> dict[str, Any]:
+        summary = ("status", "progress", "step", "deadline")
+        return {
+            "summary": [(name.capitalize(), self.moving(name, workflow)) for name in summary],
+            **{name: self.moving(name, workflow) for name in ("timeline", "timers", "history")},
+        }
+
+    # --- Who may do what ------------------------------------------------------------------------
+
+    def has_cancel_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("jobs.cancel_workflow")
+
+    def has_restart_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("jobs.restart_workflow")
+
+    def has_move_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("jobs.move_workflow")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Offer what its status allows."""
+        workflow = self.get_object(request, object_id)
+        idle = idle_actions(workflow) if workflow else set()
+        offered = super().get_actions_detail(request, object_id)
+        return [each for each in offered if each.path not in idle]
+
+    # --- Actions --------------------------------------------------------------------------------
+
+    @action(description="Cancel", permissions=["cancel"], icon="cancel")
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        act = self._cancelling(request)
+        return self.act_on_one(request, object_id, question="Cancel this workflow", act=act)
+
+    @action(description="Restart from a step", permissions=["restart"], icon="replay")
+    def restart(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act_on_one(
+            request,
+            object_id,
+            question="Restart this workflow",
+            act=self._restarting(request),
+            form_class=restart_form_of(self.get_object(request, object_id)),
+        )
+
+    @action(description="Move the deadline", permissions=["move"], icon="more_time")
+    def move_deadline(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act_on_one(
+            request,
+            object_id,
+            question="Move the deadline of this workflow",
+            act=self._moving_deadline,
+            form_class=DeadlineForm,
+        )
+
+    @admin.action(description="Cancel selected workflows", permissions=["cancel"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> None:
+        self.act_on_selected(request, queryset, act=self._cancelling(request))
+
+    def _cancelling(self, request: HttpRequest) -> Any:
+        def act(workflow: Workflow) -> str:
+            operations.cancel_workflow(workflow_id=workflow.pk, by=str(request.user))
+            return f"Cancelled {workflow}."
+
+        return act
+
+    def _restarting(self, request: HttpRequest) -> Any:
+        def act(workflow: Workflow, from_step: int) -> str:
+            by = str(request.user)
+            new = operations.restart_workflow(workflow_id=workflow.pk, by=by, from_step=from_step)
+            return f"{workflow} goes on from step {from_step} as {new.pk}."
+
+        return act
+
+    def _moving_deadline(self, workflow: Workflow, minutes: int) -> str:
+        due_at = timezone.now() + timedelta(minutes=minutes)
+        operations.set_timer(workflow_id=workflow.pk, name=TIMEOUT, due_at=due_at)
+        return f"{workflow} times out at {due_at:%Y-%m-%d %H:%M:%S} UTC."
+
+    # --- Columns --------------------------------------------------------------------------------
+
+    @admin.display(description="Tenant")
+    def tenant(self, workflow: Workflow) -> str:
+        return name_of_tenant(workflow)
+
+    @admin.display(description="Status", ordering="status")
+    def status_cell(self, workflow: Workflow) -> str:
+        return self.moving("status", workflow)
+
+    @admin.display(description="Progress")
+    def progress_cell(self, workflow: Workflow) -> str:
+        return self.moving("progress", workflow)
+
+    @admin.display(description="Step")
+    def step_cell(self, workflow: Workflow) -> str:
+        return self.moving("step", workflow)
+
+    @admin.display(description="Deadline")
+    def deadline_cell(self, workflow: Workflow) -> str:
+        return self.moving("deadline", workflow)
+
+    @admin.display(description="Age", ordering="id")
+    def since(self, workflow: Workflow) -> str:
+        return age(workflow.created_at)
+
+    @admin.display(description="Error")
+    def error_cell(self, workflow: Workflow) -> str:
+        return self.moving("error", workflow)
+
+    @admin.display(description="Ended at")
+    def ended_cell(self, workflow: Workflow) -> str:
+        return self.moving("ended", workflow)
+
+    @admin.display(description="State")
+    def state_cell(self, workflow: Workflow) -> str:
+        return self.moving("state", workflow)
+
+    @admin.display(description="It began with")
+    def began_with(self, workflow: Workflow) -> str:
+        return preformatted(as_text(workflow.initial_state))
+
+    @admin.display(description="Goes on with what")
+    def restart_of_link(self, workflow: Workflow) -> str:
+        return link(workflow.restart_of)
+
+    @admin.display(description="Restarted as")
+    def restarted_as_link(self, workflow: Workflow) -> str:
+        return link(Workflow.objects.filter(restart_of=workflow).first())
+
+
+def idle_actions(workflow: Workflow) -> set[str]:
+    """Return which of the buttons would be refused."""
+    if workflow.is_live:
+        return {"restart"}
+    again = Workflow.objects.filter(restart_of=workflow).exists()
+    over = again or workflow.status == WorkflowStatus.COMPLETED
+    return {"cancel", "move_deadline", "restart"} if over else {"cancel", "move_deadline"}
+
+
+def workflow_of_job(text: str) -> uuid.UUID | None:
+    """Return the id of the workflow that a job works for, if this is a job's id and it does."""
+    try:
+        payloads = Job.objects.filter(pk=uuid.UUID(text)).values_list("payload", flat=True)
+        return uuid.UUID(str((payloads.first() or {}).get("workflow_id")))
+    except ValueError:
+        return None
