@@ -1,10 +1,12 @@
 """The e-mail channel against a real SMTP server that accepts mails and refuses them."""
 
 import functools
+import socket
+import traceback
 import uuid
 
 import pytest
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import DNS_NAME, EmailMessage, get_connection
 
 from notifications.channels.email.message import message_id_of
 from notifications.errors import DeliveryFailed, MailRejected
@@ -13,6 +15,7 @@ from tests.mail_server import ACCEPT, KEEP_AND_CUT, cut_at, mail_server, refuse
 from tests.mails import HTML, MESSAGE_ID, SUBJECT, send_one, use_mail_server
 
 LOGIN = "offload:secret"
+TOKEN = "inv_Zq3xV9Lk0aB7-_cD2eF5gH8iJ1kL4mN6oP0qR2sT4uV"
 
 
 @pytest.fixture
@@ -158,6 +161,23 @@ class TestRefusal:
         assert text.startswith("550 5.7.1 read this: xxx")
         assert (len(text), text.isprintable()) == (300, True)
 
+    @pytest.mark.parametrize("step", ["greeting", "MAIL", "RCPT", "END"])
+    @pytest.mark.parametrize("code", [421, 554])
+    def test_that_quotes_the_mail_is_told_without_its_link(self, server, step, code):
+        # Given a filter that does not like a link, and says which
+        link = f"https://offload.example/invitations/accept?token={TOKEN}"
+        server.next(refuse(step, code, f"5.7.1 listed URL {link} found\n5.7.1 id {TOKEN}"))
+
+        # When a mail with this link is refused
+        with pytest.raises((MailRejected, DeliveryFailed)) as refused:
+            send_one(html=f"<a href='{link}'>Join</a>")
+
+        # Then neither the error nor the traceback that is stored with it has the token
+        told = "".join(traceback.format_exception(refused.value))
+        assert f"{code} 5.7.1 listed URL [link] found 5.7.1 id [token]" in str(refused.value)
+        assert TOKEN not in told
+        assert "invitations/accept" not in told
+
     def test_of_several_lines_is_told_in_one(self, server):
         server.next(refuse("END", 554, "5.7.1 No.\n5.7.1 See our pages."))
 
@@ -231,6 +251,36 @@ class TestEmailBackend:
 
         assert [mail.subject for mail in server.mails()] == ["Mail 0", "Mail 2"]
         assert server.connections() == 1
+
+    @pytest.mark.parametrize(
+        ("sender", "name"),
+        [
+            ("Offload <no-reply@bücher.example>", "xn--bcher-kva.example"),
+            ("offload@localhost", "localhost"),
+            ("offload@[10.0.0.1]", "localhost"),
+            ("offload@two_words.example", "localhost"),
+            ("Offload", "localhost"),
+        ],
+    )
+    def test_says_its_senders_domain_and_asks_no_name_server_for_ours(
+        self, server, settings, monkeypatch, sender, name
+    ):
+        settings.DEFAULT_FROM_EMAIL = sender
+        monkeypatch.delattr(DNS_NAME, "_fqdn", raising=False)
+        monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("The name was looked up."))
+
+        with get_connection() as connection:
+            connection.connection.ehlo()
+
+        assert server.names() == [name]
+
+    def test_goes_on_after_a_mail_that_can_not_be_written(self, server):
+        with get_connection() as connection:
+            with pytest.raises(ValueError, match="Header"):
+                EmailMessage("a\nb", "Text", to=["ann@example.com"], connection=connection).send()
+            EmailMessage("b", "Text", to=["ann@example.com"], connection=connection).send()
+
+        assert [mail.subject for mail in server.mails()] == ["b"]
 
     def test_is_silent_if_it_was_asked_to_be(self, use):
         use(f"smtp://127.0.0.1:{free_port()}")
