@@ -150,14 +150,16 @@ class TestAnswer:
         receiver.answers = [Scripted(200, body=b"a" * (ANSWER_MAX_BYTES + 1))]
         answer = send(receiver.url)
         assert not answer.is_success
-        assert answer.fault == "it is over 65,536 bytes"
+        assert answer.fault == "its answer is over 65,536 bytes"
 
     @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "GZIP", "identity, gzip"])
     def test_does_not_count_when_encoded(self, receiver, encoding):
         receiver.answers = [Scripted(200, {"Content-Encoding": encoding}, b"ok")]
         answer = send(receiver.url)
         assert not answer.is_success
-        assert answer.fault == "it is encoded (Content-Encoding) though identity was asked for"
+        assert (
+            answer.fault == "its answer is encoded (Content-Encoding) though identity was asked for"
+        )
         assert answer.excerpt == ""
 
     @pytest.mark.parametrize("status", [204, 200, 202])
