@@ -1,5 +1,7 @@
 """A tenant that is deleted in the admin, with invitations and all else that is its own."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -28,7 +30,7 @@ def acme():
     acme = make_tenant("acme")
     ann = make_member(acme, "ann@acme.example", Role.OWNER)
     make_token(acme, ann)
-    own = {"tenant_id": acme.pk, "user_id": ann.pk}
+    own: dict[str, Any] = {"tenant_id": acme.pk, "user_id": ann.pk}
     request_export(**own, dataset="items", format="csv")
     endpoint, _ = create_endpoint(**own, url="https://hooks.example/x", event_types=["*"])
     request_delivery(**own, endpoint_id=endpoint.pk, event_type="invoice.paid", data={"id": 7})
