@@ -9,6 +9,7 @@ import pytest
 from django.core.mail import DNS_NAME, EmailMessage, get_connection
 
 from notifications.channels.email.message import message_id_of
+from notifications.channels.email.smtp import EmailBackend
 from notifications.errors import DeliveryFailed, MailRejected
 from project.services.ports import free_port
 from tests.mail_server import ACCEPT, KEEP_AND_CUT, cut_at, mail_server, refuse
@@ -269,8 +270,9 @@ class TestEmailBackend:
         monkeypatch.delattr(DNS_NAME, "_fqdn", raising=False)
         monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("The name was looked up."))
 
-        with get_connection() as connection:
-            connection.connection.ehlo()
+        with EmailBackend() as backend:
+            assert backend.connection
+            backend.connection.ehlo()
 
         assert server.names() == [name]
 

@@ -157,9 +157,7 @@ class TestAnswer:
         receiver.answers = [Scripted(200, {"Content-Encoding": encoding}, b"ok")]
         answer = send(receiver.url)
         assert not answer.is_success
-        assert (
-            answer.fault == "its answer is encoded (Content-Encoding) though identity was asked for"
-        )
+        assert answer.fault == "its answer is encoded (Content-Encoding), not identity as asked"
         assert answer.excerpt == ""
 
     @pytest.mark.parametrize("status", [204, 200, 202])
