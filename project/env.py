@@ -98,11 +98,16 @@ def addresses(name: str, *, example: str) -> list[str]:
 
 
 def parsed(name: str, value: str, parser: Callable[[str], T], example: str) -> T:
-    """Let a library read a URL, and turn whatever it raises into one line about the variable."""
+    """
+    Let a library read a URL, and turn whatever it raises into one line about the variable.
+
+    What it raises is quoted unless the value has credentials, for then it may quote these.
+    """
     try:
         return parser(value)
     except Exception as error:
-        raise BadSetting(name, f"can't be read ({error})", example) from None
+        reason = "" if "@" in value else f" ({error})"
+        raise BadSetting(name, f"can't be read{reason}", example) from None
 
 
 def database(name: str, default: str) -> dict[str, Any]:

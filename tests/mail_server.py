@@ -111,6 +111,11 @@ class MailServer(Process):
         path = self._folder.connections
         return len(path.read_text().splitlines()) if path.exists() else 0
 
+    def names(self) -> list[str]:
+        """Return what the clients have called themselves."""
+        path = self._folder.names
+        return path.read_text().splitlines() if path.exists() else []
+
     def waiting(self) -> int:
         """Return how many behaviours no mail has met yet."""
         return len(list(self._folder.next.glob("*.json")))

@@ -53,6 +53,7 @@ class Folder:
         self.mails = path / "mails"
         self.port = path / "port"
         self.connections = path / "connections"
+        self.names = path / "names"
         for each in (self.next, self.mails):
             each.mkdir(parents=True, exist_ok=True)
 
@@ -143,6 +144,9 @@ class Conversation(SMTP):
 
     async def meet(self, step: str, usual: Command, argument: str) -> None:
         """Answer a command, as usual or as told."""
+        if step == "EHLO":
+            with self.folder.names.open("a") as names:
+                names.write(f"{argument}\n")
         if step == "MAIL":
             if self.has_begun_a_mail:
                 self.behaviour = self.folder.take()

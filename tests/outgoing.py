@@ -37,7 +37,7 @@ def make_endpoint(
     )
     if columns:
         WebhookEndpoint.objects.filter(pk=endpoint.pk).update(**columns)
-    return anew(endpoint)
+    return WebhookEndpoint.objects.get(pk=endpoint.pk)
 
 
 def make_delivery(endpoint: WebhookEndpoint, **changes: Any) -> WebhookDelivery:

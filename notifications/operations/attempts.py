@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs.database_clock import database_now
@@ -85,14 +85,14 @@ def _leave_room(job: Job) -> None:
     """
     Let no tenant's endpoints hold all workers of the lane: they may hang, or be slow, all at once.
 
-    Of two that begin at once both may go or neither: the share is a rule of thumb.
+    Counts those that began before: of many that begin at once the first ones go. Counting all of
+    them, each would make room for the others, and again when all come back together.
 
     :raises NotNow: if its tenant has NOTIFICATIONS_TENANT_IN_FLIGHT_MAX attempts under way.
     """
-    theirs = Job.objects.filter(
-        type=breaker.SYNC, tenant_id=job.tenant_id, state=JobState.RUNNING
-    ).exclude(pk=job.pk)
-    if theirs.count() >= settings.NOTIFICATIONS_TENANT_IN_FLIGHT_MAX:
+    running = Job.objects.filter(type=breaker.SYNC, tenant_id=job.tenant_id, state=JobState.RUNNING)
+    before = Q(started_at__lt=job.started_at) | Q(started_at=job.started_at, pk__lt=job.pk)
+    if running.filter(before).count() >= settings.NOTIFICATIONS_TENANT_IN_FLIGHT_MAX:
         raise NotNow("its tenant's share of the workers is in use", seconds=SHARE_REST_SECONDS)
 
 

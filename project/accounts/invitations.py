@@ -24,8 +24,6 @@ from project.accounts.models import Invitation, InvitationQuerySet, Membership, 
 from project.accounts.scopes import Role
 from project.accounts.states import InvitationStatus
 
-OVER = (InvitationStatus.ACCEPTED, InvitationStatus.REVOKED)
-
 
 @transaction.atomic
 def invite(*, tenant: Tenant, by: Inviter, email: str, role: str, now: datetime) -> Invitation:
@@ -90,19 +88,13 @@ def resend(*, tenant: Tenant, invitation_id: UUID, by: Inviter, now: datetime) -
     invitation = queries.get_invitation(tenant.pk, invitation_id)
     by.refuse_to_give(invitation.role, tenant=tenant)
     let_nobody_invite_meanwhile(tenant)
-    invitation.refresh_from_db()
-    if invitation.status(now=now) in OVER:
-        raise InvitationOver(invitation.pk, invitation.status(now=now))
+    _lock_open(invitation, now=now)
     refuse_mail_too_soon(tenant=tenant, email=invitation.email, now=now)
     token = new_token()
-    renewed = {"token_sha256": digest_of(token), "sent_at": now, "expires_at": _expiry(now)}
-    # Losing to an acceptance or a revocation means that nobody may be sent anything.
-    still_open = Invitation.objects.open().filter(pk=invitation.pk)
-    if not still_open.update(**renewed):
-        invitation.refresh_from_db()
-        raise InvitationOver(invitation.pk, invitation.status(now=now))
+    row = Invitation.objects.filter(pk=invitation.pk)
+    row.update(token_sha256=digest_of(token), sent_at=now, expires_at=_expiry(now))
     if not queries.is_acceptable(invitation, now=now):
-        still_open.update(invited_by=by.user, by_operator=by.is_operator)
+        row.update(invited_by=by.user, by_operator=by.is_operator)
     invitation.refresh_from_db()
     send_invitation(invitation, token=token)
     return invitation
@@ -161,6 +153,17 @@ def accept(*, token: str, user: User, now: datetime) -> Membership:
 def _open_of(tenant_id: UUID, email: str) -> InvitationQuerySet:
     """Return the open invitation of this address, if there is one."""
     return Invitation.objects.open().filter(tenant_id=tenant_id, email=email)
+
+
+def _lock_open(invitation: Invitation, *, now: datetime) -> None:
+    """
+    Let nobody accept or revoke it until the transaction ends.
+
+    :raises InvitationOver: if somebody did so before: then nobody may be sent anything.
+    """
+    if not Invitation.objects.open().filter(pk=invitation.pk).select_for_update():
+        invitation.refresh_from_db()
+        raise InvitationOver(invitation.pk, invitation.status(now=now))
 
 
 def _joined_before(invitation: Invitation, user: User) -> Membership:

@@ -28,13 +28,17 @@ def join(
     :raises ValidationError: if the password is too weak for a new account.
     """
     invitation = queries.get_invitation_of_token(token)
-    # One that was accepted goes on: who clicks twice must get the same answer twice.
-    if invitation.accepted_at is None and not queries.is_acceptable(invitation, now=now):
+    if not queries.is_acceptable(invitation, now=now) and not _was_accepted(invitation):
         raise InvitationRefused
     user = _create_account(invitation, name=name, password=password)
     if user is None:
         user = _sign_in(request, invitation, password=password)
     return invitations.accept(token=token, user=user, now=now)
+
+
+def _was_accepted(invitation: Invitation) -> bool:
+    """Tell so as of now, maybe of the first of two clicks: the second must get its answer."""
+    return Invitation.objects.filter(pk=invitation.pk).exclude(accepted_at=None).exists()
 
 
 def _create_account(invitation: Invitation, *, name: str, password: str) -> User | None:

@@ -1,7 +1,6 @@
 """Events on their way to endpoints that subscribe, and to the person who asked for what ended."""
 
 import json
-from collections import Counter
 
 import pytest
 from django.core import mail as django_mail
@@ -9,15 +8,14 @@ from django.db import transaction
 
 from exports.models import Export
 from exports.operations import request_export
-from jobs import enqueue
 from jobs.announcements import announce
 from jobs.dead_letters.record import record
 from jobs.engine import lifecycle
-from jobs.models import DeadLetter, Job
+from jobs.models import Job
 from jobs.operations import cancel_job
 from jobs.testing import run_enqueued_jobs
 from notifications.models import Notification, WebhookDelivery, WebhookEndpoint
-from notifications.operations import announcements, deliveries, endpoints, mails, preferences
+from notifications.operations import deliveries, endpoints, preferences
 from project.accounts.models import Membership
 from tests.dead import dead_message_of
 from tests.deliveries import deliver
@@ -25,7 +23,6 @@ from tests.drills import make_job, run_atomic, take
 from tests.letters import make_letter
 from tests.outgoing import make_delivery, make_endpoint, trust_loopback
 from tests.people import make_member, make_tenant
-from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -175,43 +172,6 @@ class TestADeadLetter:
         }  # fmt: skip
 
 
-class TestNoLoops:
-    def test_come_of_an_endpoint_that_always_fails(self, settings, acme, ann):
-        # Given an endpoint that is told of everything, and never accepts it
-        with webhook_receiver(default=500) as receiver:
-            endpoint = make_endpoint(acme, receiver.url)
-            export(acme, ann)
-
-            # When everything is done until nothing is left, dead letters too
-            while run_enqueued_jobs(raise_errors=False):
-                for job in Job.objects.filter(state="failed", dead_lettered_at=None):
-                    assert record(dead_message_of(job))
-
-        # Then its own failures are no news
-        assert told(endpoint) == ["export.completed"]
-        assert Counter(Job.objects.values_list("type", flat=True)) == {
-            "exports.export_data": 1, ANNOUNCE: 1, "notifications.sync_external": 1,
-            mails.TASK: 1,
-        }  # fmt: skip
-        assert DeadLetter.objects.get().type == "notifications.sync_external"
-
-    @pytest.mark.parametrize("lane", ["notifications", "alerts"])
-    def test_come_of_lanes_that_carry_the_news(self, acme, lane):
-        endpoint = make_endpoint(acme)
-        make_letter(tenant_id=acme.pk, queue=lane)
-        make_letter(tenant_id=acme.pk, queue=lane)
-        run_enqueued_jobs(raise_errors=False)
-        assert (told(endpoint), mailed()) == ([], [])
-
-    def test_come_of_a_mail_that_is_refused(self, acme, ann):
-        endpoint = make_endpoint(acme)
-        enqueue(mails.TASK, {"email": "x", "subject": "x", "html": "x"}, tenant_id=acme.pk)
-        deliver(take()[0])
-        assert record(dead_message_of(Job.objects.get()))
-        run_enqueued_jobs()
-        assert told(endpoint) == []
-
-
 class TestAnAnnouncement:
     def tell(self, tenant, **changes):
         event = {"tenant_id": tenant.pk, "user_id": None, "data": {"a": 1}, **changes}
@@ -220,7 +180,7 @@ class TestAnAnnouncement:
     def test_is_all_or_nothing(self, acme, ann, monkeypatch):
         for _ in range(3):
             make_endpoint(acme)
-        stored = []
+        stored: list[WebhookDelivery] = []
         store = deliveries.store
 
         def crash_at_the_third(*arguments, **named):
@@ -228,7 +188,7 @@ class TestAnAnnouncement:
                 raise RuntimeError("crash")
             stored.append(store(*arguments, **named))
 
-        monkeypatch.setattr(announcements.deliveries, "store", crash_at_the_third)
+        monkeypatch.setattr(deliveries, "store", crash_at_the_third)
         self.tell(acme, user_id=ann.pk)
         [message] = take()
 

@@ -10,9 +10,10 @@ from jobs.models import Event, Job
 from jobs.testing import run_enqueued_jobs
 from project.accounts import invitations, operations
 from project.accounts.errors import InvitationRefused
-from project.accounts.models import Invitation, Membership
+from project.accounts.inviters import Inviter
+from project.accounts.models import Invitation, Membership, User
 from project.accounts.scopes import Role
-from tests.invitations import invite_and_read
+from tests.invitations import invite_and_read, read_token
 from tests.people import make_member, make_tenant, make_user
 
 pytestmark = pytest.mark.django_db
@@ -118,3 +119,59 @@ class TestAccept:
         assert len(said) == 1
         assert not Membership.objects.filter(user=bob).exists()
         assert announced() == []
+
+
+class TestInviterOfToday:
+    @pytest.fixture
+    def eve(self, acme):
+        return make_member(acme, "eve@acme.example", Role.OWNER)
+
+    def refuses(self, token, user):
+        with pytest.raises(InvitationRefused):
+            accept(token, user)
+        return not Membership.objects.filter(user=user).exists()
+
+    @pytest.mark.parametrize("role", Role.values)
+    def test_lets_nobody_in_after_a_removal(self, acme, eve, bob, role):
+        _, token = invite_and_read(acme, eve, role=role)
+        operations.remove_member(tenant=acme, user=eve)
+        assert self.refuses(token, bob)
+
+    @pytest.mark.parametrize(
+        ("today", "given"),
+        [("member", "member"), ("member", "admin"), ("member", "owner"), ("admin", "owner")],
+    )
+    def test_lets_nobody_have_what_they_can_not_give(self, acme, eve, bob, today, given):
+        _, token = invite_and_read(acme, eve, role=given)
+        operations.add_member(tenant=acme, user=eve, role=today)
+        assert self.refuses(token, bob)
+
+    def test_lets_in_whom_they_still_could_invite(self, acme, eve, bob):
+        _, token = invite_and_read(acme, eve, role=Role.ADMIN)
+        operations.add_member(tenant=acme, user=eve, role=Role.ADMIN)
+        assert accept(token, bob).role == Role.ADMIN
+
+    def test_counts_for_nothing_once_locked_out_or_deleted(self, acme, eve, bob):
+        _, token = invite_and_read(acme, eve)
+        User.objects.filter(pk=eve.pk).update(is_active=False)
+        assert self.refuses(token, bob)
+        eve.delete()
+        assert self.refuses(token, bob)
+
+    def test_counts_in_this_tenant_alone(self, acme, eve, bob):
+        _, token = invite_and_read(acme, eve)
+        operations.remove_member(tenant=acme, user=eve)
+        operations.add_member(tenant=make_tenant("globex"), user=eve, role=Role.OWNER)
+        assert self.refuses(token, bob)
+
+    def test_does_not_matter_if_it_was_an_operator(self, acme, bob):
+        root = make_user("root@offload.example", is_staff=True, is_superuser=True)
+        invitations.invite(
+            tenant=acme,
+            by=Inviter(user=root, is_operator=True),
+            email=BOB,
+            role=Role.OWNER,
+            now=timezone.now(),
+        )
+        root.delete()
+        assert accept(read_token(), bob).role == Role.OWNER

@@ -5,11 +5,11 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from project.accounts import operations
-from project.accounts.models import Invitation, User
+from project.accounts import invitation_limits, invitations
+from project.accounts.models import Invitation
 from project.accounts.scopes import Role
-from tests.invitations import TOKEN, invite, invite_and_read, read_token
-from tests.people import OPERATOR, WHO, browser_of, make_member, make_tenant
+from tests.invitations import TOKEN, invite, invite_and_read, let_a_minute_pass, read_token
+from tests.people import OPERATOR, WHO, browser_of, make_member, make_tenant, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -87,6 +87,7 @@ class TestInvite:
 
     def test_takes_the_place_of_an_open_one(self, admin, acme, ann):
         invite(acme, ann)
+        let_a_minute_pass()
         assert admin.post(ADD, form_of(acme)).status_code == 302
         assert Invitation.objects.open().count() == 1
         assert Invitation.objects.count() == 2
@@ -106,18 +107,36 @@ class TestInvite:
         assert complaint in page.text
         assert not Invitation.objects.exists()
 
-    def test_lets_staff_make_no_owners(self, acme):
+    @pytest.mark.parametrize("role", ["admin", "owner"])
+    def test_lets_only_superusers_make_admins_and_owners(self, admin, acme, role):
         staff = browser("staff with", "add_invitation")
-        page = staff.post(ADD, form_of(acme, role="owner"))
-        assert "Only an owner of the tenant" in page.text
+        page = staff.post(ADD, form_of(acme, role=role))
+        [complaint] = page.context["adminform"].form.errors["role"]
+        assert complaint == "Only a superuser can invite admins and owners here."
         assert not Invitation.objects.exists()
-        assert staff.post(ADD, form_of(acme, role="admin")).status_code == 302
+        assert admin.post(ADD, form_of(acme, role=role)).status_code == 302
 
-    def test_lets_staff_who_are_owners_do_so(self, acme):
+    def test_lets_staff_replace_no_owners(self, acme, ann):
+        invite(acme, ann, BOB, Role.OWNER)
+        let_a_minute_pass()
+        page = browser("staff with", "add_invitation").post(ADD, form_of(acme))
+        assert "undo the invitation of an owner" in page.text
+        assert Invitation.objects.open().get().role == Role.OWNER
+
+    def test_stays_good_whatever_becomes_of_the_operator(self, acme):
         staff = browser("staff with", "add_invitation")
-        user = User.objects.get(pk=staff.session["_auth_user_id"])
-        operations.add_member(tenant=acme, user=user, role=Role.OWNER)
-        assert staff.post(ADD, form_of(acme, role="owner")).status_code == 302
+        assert staff.post(ADD, form_of(acme)).status_code == 302
+        assert Invitation.objects.get().by_operator
+        assert invitations.accept(token=read_token(), user=make_user(BOB), now=timezone.now())
+
+    def test_says_what_limit_is_reached(self, admin, acme, ann, monkeypatch):
+        invite(acme, ann)
+        page = admin.post(ADD, form_of(acme))
+        assert "try again in" in page.context["adminform"].form.errors["email"][0]
+        monkeypatch.setattr(invitation_limits, "OPEN_MAX", 1)
+        page = admin.post(ADD, form_of(acme, email="cid@acme.example"))
+        assert "at most 1" in page.context["adminform"].form.errors["email"][0]
+        assert Invitation.objects.count() == 1
 
     @pytest.mark.parametrize("who", WHO)
     def test_needs_its_permission(self, acme, who):
@@ -128,6 +147,7 @@ class TestInvite:
 class TestResend:
     def test_replaces_the_link_and_is_noted(self, admin, acme, ann):
         invitation, old = invite_and_read(acme, ann)
+        let_a_minute_pass()
         question = admin.get(page_of(invitation, "resend"))
         assert "Send this invitation again" in question.text
         admin.post(page_of(invitation, "resend"))
@@ -139,6 +159,7 @@ class TestResend:
     def test_of_several_says_which_are_over(self, admin, acme, ann):
         first, second = invite(acme, ann), invite(acme, ann, "cid@acme.example")
         Invitation.objects.filter(pk=first.pk).update(accepted_at=timezone.now())
+        let_a_minute_pass()
         form = {"action": "resend_selected", "_selected_action": [first.pk, second.pk]}
         page = admin.post(LIST, form, follow=True).text
         assert f"Invitation {first.pk} is accepted" in page
@@ -147,14 +168,38 @@ class TestResend:
     @pytest.mark.parametrize("who", WHO)
     def test_needs_its_permission(self, acme, ann, who):
         invitation = invite(acme, ann)
+        let_a_minute_pass()
         client = browser(who, "resend_invitation")
         client.post(page_of(invitation, "resend"))
         client.post(LIST, {"action": "resend_selected", "_selected_action": [invitation.pk]})
         changed = Invitation.objects.get().token_sha256 != invitation.token_sha256
         assert changed == (who in ("staff with", "superuser"))
 
+    def test_that_comes_too_soon_is_told_so(self, admin, acme, ann):
+        invitation = invite(acme, ann)
+        page = admin.post(page_of(invitation, "resend"), follow=True)
+        assert "try again in" in page.text
+        assert history() == []
+
+    def test_lets_staff_make_no_admins(self, acme, ann):
+        invitation = invite(acme, ann, role=Role.ADMIN)
+        let_a_minute_pass()
+        staff = browser("staff with", "resend_invitation")
+        page = staff.post(page_of(invitation, "resend"), follow=True)
+        assert "Only a superuser" in page.text
+        assert Invitation.objects.get().token_sha256 == invitation.token_sha256
+
 
 class TestRevoke:
+    def test_of_an_owners_needs_a_superuser(self, admin, acme, ann):
+        invitation = invite(acme, ann, role=Role.OWNER)
+        staff = browser("staff with", "revoke_invitation")
+        page = staff.post(page_of(invitation, "revoke"), follow=True)
+        assert "undo the invitation of an owner" in page.text
+        assert Invitation.objects.open().exists()
+        admin.post(page_of(invitation, "revoke"))
+        assert not Invitation.objects.open().exists()
+
     def test_is_noted(self, admin, acme, ann):
         invitation = invite(acme, ann)
         admin.post(page_of(invitation, "revoke"))

@@ -12,8 +12,8 @@ from django.utils import timezone
 from jobs.models import Event, Job
 from notifications.models import Notification
 from project.accounts.models import Invitation, Membership
-from project.accounts.scopes import Role, Scope
-from tests.invitations import TOKEN, invite, invite_and_read, read_token
+from project.accounts.scopes import MEMBER_SCOPES, Role, Scope
+from tests.invitations import TOKEN, invite, invite_and_read, let_a_minute_pass, read_token
 from tests.people import bearer, make_member, make_tenant, make_token, make_user
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +106,26 @@ class TestInvite:
         answer = program(acme, eve)("post", body={"email": BOB, "role": "owner"})
         assert answer.status_code == 403
 
+    @pytest.mark.parametrize("role", Role.values)
+    def test_lets_no_narrow_token_give_more_than_it_has(self, acme, ann, role):
+        """Or whoever finds the token of a script could make an owner of themselves."""
+        narrow = program(acme, ann, scopes=[Scope.INVITATIONS_WRITE])
+        answer = narrow("post", body={"email": BOB, "role": role})
+        assert problem(answer) == (403, "Role refused", ["role"])
+        assert not Invitation.objects.exists()
+
+        stored = invite(acme, ann, BOB, role)
+        let_a_minute_pass()
+        assert problem(narrow("post", f"/{stored.pk}/resend")) == problem(answer)
+        assert Invitation.objects.get().token_sha256 == stored.token_sha256
+        assert narrow("post", f"/{stored.pk}/revoke").status_code == 200
+
+    def test_lets_a_token_give_a_role_that_may_do_no_more(self, acme, ann):
+        wide = program(acme, ann, scopes=[*MEMBER_SCOPES, Scope.INVITATIONS_WRITE])
+        for role, status in (("member", 202), ("admin", 403), ("owner", 403)):
+            answer = wide("post", body={"email": f"{role}@acme.example", "role": role})
+            assert answer.status_code == status
+
     def test_needs_a_role_and_a_scope(self, acme, ann):
         member = program(acme, make_member(acme, "eve@acme.example"))
         reader = program(acme, ann, scopes=[Scope.INVITATIONS_READ])
@@ -121,6 +141,7 @@ class TestInvite:
         make_user("locked@acme.example", is_active=False)
         make_member(acme, "member@acme.example")
         invite(acme, ann, "invited@acme.example")
+        let_a_minute_pass()
         api("get")  # Its use is noted once a minute, which is a query of its own.
         names = ("nobody", "account", "locked", "member", "invited")
 
@@ -142,6 +163,54 @@ class TestInvite:
             tuple(now - then for now, then in zip(after, before, strict=True)),
             tuple(query["sql"].split(" ")[0] for query in queries),
         )
+
+
+class TestLimits:
+    @pytest.fixture(autouse=True)
+    def people(self, acme):
+        make_user("account@acme.example")
+        make_member(acme, "member@acme.example")
+
+    def again(self, api, email):
+        api("post", body={"email": email})
+        answer = api("post", body={"email": email})
+        wait = int(answer.headers["Retry-After"])
+        assert 0 < wait <= 60
+        assert problem(answer) == (429, "Too Many Requests", [])
+        return answer.text.replace(f"{wait} s", "… s")
+
+    def test_answer_what_comes_too_soon_the_same_for_all(self, api):
+        names = ("nobody", "account", "member")
+        answers = {self.again(api, f"{name}@acme.example") for name in names}
+        assert len(answers) == 1
+        assert Notification.objects.count() == Invitation.objects.count() == 3
+
+    def test_hold_for_what_is_sent_again_too(self, api, acme, ann):
+        stored = invite(acme, ann)
+        answer = api("post", f"/{stored.pk}/resend")
+        assert problem(answer)[0] == 429
+        assert answer.headers["Retry-After"]
+        let_a_minute_pass()
+        assert api("post", f"/{stored.pk}/resend").status_code == 202
+
+    def test_leave_the_key_of_a_refused_request_free(self, api, acme, ann):
+        invite(acme, ann)
+        first = api("post", body={"email": BOB}, Idempotency_Key="bob-1")
+        let_a_minute_pass()
+        second = api("post", body={"email": BOB}, Idempotency_Key="bob-1")
+        third = api("post", body={"email": BOB}, Idempotency_Key="bob-1")
+        assert [each.status_code for each in (first, second, third)] == [429, 202, 202]
+        assert second.json() == third.json()
+
+    def test_leave_a_tenant_a_hundred_open_ones(self, api, acme):
+        now = timezone.now()
+        Invitation.objects.bulk_create(
+            Invitation(tenant=acme, email=f"p{n}@a.example", token_sha256=str(n), expires_at=now)
+            for n in range(100)
+        )
+        answer = api("post", body={"email": BOB})
+        assert problem(answer)[:2] == (409, "Too many invitations")
+        assert api("post", body={"email": "p7@a.example"}).status_code == 202
 
 
 class TestList:
@@ -206,6 +275,7 @@ class TestOne:
 
     def test_is_sent_again_with_a_new_link(self, api, acme, ann):
         stored, old = invite_and_read(acme, ann)
+        let_a_minute_pass()
         answer = api("post", f"/{stored.pk}/resend")
         assert (answer.status_code, answer.json()["status"]) == (202, "pending")
         assert not TOKEN.search(answer.text)
@@ -218,6 +288,18 @@ class TestOne:
         assert first.json() == again.json()
         assert first.json()["status"] == "revoked"
         assert problem(api("post", f"/{stored.pk}/resend"))[:2] == (409, "Invitation over")
+
+    def test_of_an_owner_is_undone_by_owners_alone(self, api, acme, ann):
+        stored = invite(acme, ann, BOB, Role.OWNER)
+        let_a_minute_pass()
+        admin = program(acme, make_member(acme, "eve@acme.example", Role.ADMIN))
+        for answer in (
+            admin("post", f"/{stored.pk}/revoke"),
+            admin("post", body={"email": BOB, "role": "member"}),
+        ):
+            assert problem(answer) == (403, "Role refused", ["role"])
+        assert Invitation.objects.open().get() == stored
+        assert api("post", f"/{stored.pk}/revoke").status_code == 200
 
     def test_that_was_accepted_is_neither_sent_nor_revoked(self, api, acme, ann):
         stored = invite(acme, ann)

@@ -67,10 +67,14 @@ class TestShow:
         assert not is_member(acme)
         assert Invitation.objects.open().count() == 1
 
-    def test_does_not_tell_whether_the_address_has_an_account(self, client, token):
-        before = without_csrf(show(client, token))
+    def test_tells_of_no_account_before_a_valid_token_and_a_posted_form(self, client, token):
+        def tell():
+            dead = join(client, "inv_" + "A" * 43, "short")
+            return without_csrf(show(client, token)), without_csrf(dead)
+
+        before = tell()
         make_user(BOB)
-        assert without_csrf(show(client, token)) == before
+        assert tell() == before
 
     def test_is_kept_by_nobody_and_tells_its_address_to_nobody(self, client, token):
         for page in (show(client, token), show(client, "inv_x"), join(client, token, "short")):
@@ -99,6 +103,20 @@ class TestShow:
         assert len({page.text for page in pages}) == 1
         assert "Acme" not in pages[0].text
         assert "expired" in pages[0].text
+
+
+class TestOfAnInviterWhoIsGone:
+    @pytest.mark.parametrize("known", [True, False])
+    def test_says_what_every_dead_link_says(self, client, acme, ann, token, known):
+        if known:
+            make_user(BOB)
+        operations.remove_member(tenant=acme, user=ann)
+        passwords = ("short", PASSWORD, "another long phrase")
+        pages = [show(client, token), *(join(client, token, each) for each in passwords)]
+        pages.append(show(client, "nonsense"))
+        assert {page.status_code for page in pages} == {404}
+        assert len({page.text for page in pages}) == 1
+        assert User.objects.filter(email=BOB).exists() == known
 
 
 class TestWithoutAnAccount:

@@ -8,14 +8,27 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs.models import Event, Job
-from project.accounts import invitations
-from project.accounts.errors import InvitationOver, InvitationRefused
+from notifications.models import Notification
+from project.accounts import invitation_limits, invitations, operations
+from project.accounts.errors import (
+    InvitationOver,
+    InvitationRefused,
+    SentTooSoon,
+    TooManyInvitations,
+)
 from project.accounts.models import Invitation, Membership, User
 from project.accounts.scopes import Role
 from project.accounts.states import InvitationStatus
 from tests.cleaning import meanwhile
 from tests.deliveries import at_once
-from tests.invitations import PAGE, invite, invite_and_read, read_token
+from tests.invitations import (
+    PAGE,
+    invite,
+    invite_and_read,
+    let_a_minute_pass,
+    person,
+    read_token,
+)
 from tests.people import PASSWORD, bearer, make_member, make_tenant, make_token, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +59,18 @@ def accept_by_api(token, text):
 
 def join_by_page(token):
     return Client().post(PAGE, {"token": token, "name": "Bob", "password": PASSWORD}).status_code
+
+
+def resend(tenant, user, invitation):
+    return invitations.resend(
+        tenant=tenant, invitation_id=invitation.pk, by=person(user), now=timezone.now()
+    )
+
+
+def revoke(tenant, user, invitation):
+    return invitations.revoke(
+        tenant=tenant, invitation_id=invitation.pk, by=person(user), now=timezone.now()
+    )
 
 
 def accepted_events():
@@ -96,21 +121,60 @@ class TestAcceptsAtOnce:
 
 
 class TestInvitesAtOnce:
-    def test_leave_one_open_invitation_and_none_fails(self, acme, ann):
+    def test_of_one_address_send_one_mail(self, acme, ann):
         results = at_once(*[partial(invite, acme, ann)] * TIMES)
 
-        assert all(isinstance(each, Invitation) for each in results), results
-        assert len({each.pk for each in results}) == TIMES
-        assert Invitation.objects.open().count() == 1
-        assert Invitation.objects.count() == TIMES
+        assert sorted({type(each) for each in results}, key=str) == [SentTooSoon, Invitation]
+        assert Invitation.objects.get() in results
+        assert Notification.objects.count() == 1
 
-    def test_take_the_place_of_one_that_is_not_committed_yet(self, acme, ann):
+    def test_replace_an_open_one_once(self, acme, ann):
+        invite(acme, ann)
+        let_a_minute_pass()
+        at_once(*[partial(invite, acme, ann)] * TIMES)
+        assert Invitation.objects.open().count() == 1
+        assert Invitation.objects.count() == Notification.objects.count() == 2
+
+    def test_wait_for_one_that_is_not_committed_yet(self, acme, ann):
+        results = []
         with meanwhile(partial(invite, acme, ann)):
-            later = threading.Thread(target=lambda: at_once(partial(invite, acme, ann)))
+            later = threading.Thread(
+                target=lambda: results.extend(at_once(partial(invite, acme, ann)))
+            )
             later.start()
         later.join()
-        statuses = {each.status(now=timezone.now()) for each in Invitation.objects.all()}
-        assert statuses == {InvitationStatus.PENDING, InvitationStatus.REVOKED}
+        assert isinstance(results[0], SentTooSoon)
+
+    def test_of_many_addresses_pass_the_limit_by_none(self, acme, ann, monkeypatch):
+        monkeypatch.setattr(invitation_limits, "OPEN_MAX", 3)
+        addresses = [f"p{number}@acme.example" for number in range(TIMES)]
+        results = at_once(*[partial(invite, acme, ann, each) for each in addresses])
+        assert Invitation.objects.count() == 3
+        assert sum(isinstance(each, TooManyInvitations) for each in results) == TIMES - 3
+
+
+class TestResendsAtOnce:
+    def test_send_one_mail(self, acme, ann):
+        invitation = invite(acme, ann)
+        let_a_minute_pass()
+        results = at_once(*[partial(resend, acme, ann, invitation)] * TIMES)
+        assert sum(isinstance(each, SentTooSoon) for each in results) == TIMES - 1
+        assert Notification.objects.count() == 2
+
+
+class TestRemovalAndAcceptanceAtOnce:
+    @pytest.mark.parametrize("_", range(5))
+    def test_leave_nobody_in_who_was_removed(self, acme, ann, _):
+        bob = make_member(acme, BOB)
+        _, token = invite_and_read(acme, ann)
+
+        at_once(
+            partial(operations.remove_member, tenant=acme, user=bob),
+            partial(invitations.accept, token=token, user=bob, now=timezone.now()),
+        )
+
+        assert not Invitation.objects.open().exists()
+        assert not Membership.objects.filter(user=bob).exists()
 
 
 class TestRevocationAndAcceptanceAtOnce:
@@ -121,7 +185,7 @@ class TestRevocationAndAcceptanceAtOnce:
         now = timezone.now()
 
         revoked, accepted = at_once(
-            partial(invitations.revoke, tenant_id=acme.pk, invitation_id=invitation.pk, now=now),
+            partial(revoke, acme, ann, invitation),
             partial(invitations.accept, token=token, user=bob, now=now),
         )
 
@@ -140,14 +204,13 @@ class TestResendAndAcceptanceAtOnce:
     def test_do_not_mail_a_link_for_what_was_accepted(self, acme, ann):
         bob = make_user(BOB)
         invitation, token = invite_and_read(acme, ann)
+        let_a_minute_pass()
         now = timezone.now()
-        resend = partial(
-            invitations.resend, tenant=acme, invitation_id=invitation.pk, by=ann, now=now
-        )
         results = []
 
+        again = partial(resend, acme, ann, invitation)
         with meanwhile(partial(invitations.accept, token=token, user=bob, now=now)):
-            other = threading.Thread(target=lambda: results.extend(at_once(resend)))
+            other = threading.Thread(target=lambda: results.extend(at_once(again)))
             other.start()
         other.join()
 
@@ -160,9 +223,8 @@ class TestResendAndAcceptanceAtOnce:
         accept = partial(invitations.accept, token=token, user=bob, now=now)
         results = []
 
-        with meanwhile(
-            partial(invitations.resend, tenant=acme, invitation_id=invitation.pk, by=ann, now=now)
-        ):
+        let_a_minute_pass()
+        with meanwhile(partial(resend, acme, ann, invitation)):
             other = threading.Thread(target=lambda: results.extend(at_once(accept)))
             other.start()
         other.join()

@@ -84,6 +84,45 @@ class TestBrokenConnection:
         with pytest.raises(DeliveryFailed, match=os.strerror(errno.ECONNREFUSED)):
             send_one()
 
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)),
+            OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH)),
+            OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)),
+        ],
+        ids=lambda fault: errno.errorcode[fault.errno],
+    )
+    def test_by_the_lack_of_a_route_is_a_failure(self, use, monkeypatch, fault):
+        def fail(*_):
+            raise fault
+
+        use("smtp://127.0.0.1:25")
+        monkeypatch.setattr(socket.socket, "connect", fail)
+
+        with pytest.raises(DeliveryFailed, match=f"was not reached: .*{fault.strerror}"):
+            send_one()
+
+    def test_by_an_address_that_is_no_hosts_is_a_failure(self, use):
+        use("smtp://127.255.255.255:25")  # Of loopback's broadcast.
+
+        with pytest.raises(DeliveryFailed, match="^The mail server was not reached: "):
+            send_one()
+
+    def test_by_a_name_that_leads_nowhere_is_a_failure(self, use, monkeypatch):
+        use("smtp://mail.test:25")
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
+
+        with pytest.raises(DeliveryFailed, match="mail.test has no address"):
+            send_one()
+
+    def test_by_a_name_that_can_be_none_is_a_failure(self, use, settings):
+        use("smtp://mail.test:25")
+        settings.EMAIL_HOST = "a" * 64 + ".test"
+
+        with pytest.raises(DeliveryFailed, match="^The mail server was not reached: "):
+            send_one()
+
     def test_by_a_name_without_an_address_is_a_failure(self, use):
         use("smtp://mail.invalid:25")
 

@@ -70,14 +70,14 @@ class TestTwoKeys:
         keys(NEW)
         assert anew(newer).secret.get_secret_value().startswith("whsec_")
         with pytest.raises(SecretUnreadable):
-            anew(endpoint)
+            secrets_of(endpoint)
 
     def test_come_of_the_secret_key_where_none_is_named(self, settings, acme):
         settings.SECRETS_KEYS = []
         endpoint = make_endpoint(acme, "https://hooks.example.com/")
         settings.SECRET_KEY = "another"
         with pytest.raises(SecretUnreadable, match="SECRETS_KEYS"):
-            anew(endpoint)
+            anew(endpoint).secret.get_secret_value()
 
 
 class TestReencryptAll:

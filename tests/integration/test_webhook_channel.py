@@ -150,14 +150,25 @@ class TestAnswer:
         receiver.answers = [Scripted(200, body=b"a" * (ANSWER_MAX_BYTES + 1))]
         answer = send(receiver.url)
         assert not answer.is_success
-        assert "65,536 bytes" in answer.fault
+        assert answer.fault == "its answer is over 65,536 bytes"
 
     @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "GZIP", "identity, gzip"])
     def test_does_not_count_when_encoded(self, receiver, encoding):
         receiver.answers = [Scripted(200, {"Content-Encoding": encoding}, b"ok")]
         answer = send(receiver.url)
         assert not answer.is_success
-        assert "encoded" in answer.fault
+        assert answer.fault == "its answer is encoded (Content-Encoding), not identity as asked"
+        assert answer.excerpt == ""
+
+    @pytest.mark.parametrize("status", [204, 200, 202])
+    def test_counts_when_nothing_is_encoded(self, receiver, status):
+        receiver.answers = [Scripted(status, {"Content-Encoding": "gzip"})]
+        assert send(receiver.url).is_success
+
+    def test_counts_when_no_chunk_is_encoded(self, receiver):
+        headers = {"Content-Encoding": "gzip", "Transfer-Encoding": "chunked"}
+        receiver.answers = [Scripted(200, headers, b"0\r\n\r\n")]
+        assert send(receiver.url).is_success
 
     def test_counts_when_it_says_that_it_is_not_encoded(self, receiver):
         receiver.answers = [Scripted(200, {"Content-Encoding": "identity"}, b"ok")]

@@ -10,10 +10,11 @@ from ipaddress import ip_network
 import httpcore2
 import pytest
 
+from jobs.errors import GiveUp
 from notifications.channels.webhook.resolver import Resolver
 from notifications.channels.webhook.sending import post
 from notifications.channels.webhook.transport import ADDRESSES_TRIED_MAX, GuardedBackend
-from notifications.errors import AddressRefused, DeliveryFailed
+from notifications.errors import AddressRefused, DeliveryFailed, NameLedAstray
 from tests.webhook_hostile import ADDRESSES, ANSWERS, NAMES, PUBLIC, PUBLIC_V6, SPELLINGS
 from tests.webhook_receiver import WebhookReceiver, webhook_receiver
 
@@ -93,32 +94,32 @@ class TestPost:
 
     @pytest.mark.parametrize(("host", "address", "word"), NAMES)
     def test_sends_nothing_to_a_name_of_the_local_network(self, port, host, address, word):
-        with pytest.raises(AddressRefused, match=word):
+        with pytest.raises(NameLedAstray, match=word):
             send(f"https://{host}:{port}/", resolve=NameServer([address]))
 
     @pytest.mark.parametrize("host", ["localhost", "localhost."])
     def test_sends_nothing_where_the_system_itself_says_loopback(self, port, host):
-        with pytest.raises(AddressRefused, match="localhost leads to loopback"):
+        with pytest.raises(NameLedAstray, match="localhost leads to loopback"):
             send(f"https://{host}:{port}/")
 
     @pytest.mark.parametrize(("answer", "word"), ANSWERS)
     def test_sends_nothing_if_one_answer_of_the_name_server_is_hostile(
         self, port, dialled, answer, word
     ):
-        with pytest.raises(AddressRefused, match=word) as refusal:
+        with pytest.raises(NameLedAstray, match=word) as refusal:
             send(f"https://hooks.example.com:{port}/SECRET?SECRET", resolve=NameServer(answer))
         assert dialled == []
         assert str(refusal.value).startswith("hooks.example.com ")
         assert "SECRET" not in str(refusal.value)
 
     def test_sends_nothing_by_http_to_a_public_address(self, port, dialled):
-        with pytest.raises(AddressRefused, match="https alone"):
+        with pytest.raises(NameLedAstray, match="https alone"):
             send(f"http://hooks.example.com:{port}/", resolve=NameServer([PUBLIC]))
         assert dialled == []
 
     @pytest.mark.parametrize("number", [22, 25, 80, 6379, 65535])
     def test_sends_nothing_to_a_port_that_is_not_allowed(self, port, dialled, number):
-        with pytest.raises(AddressRefused, match=f"port {number}"):
+        with pytest.raises(NameLedAstray, match=f"port {number}"):
             send(f"https://hooks.example.com:{number}/", resolve=NameServer([PUBLIC]))
         assert dialled == []
 
@@ -147,10 +148,22 @@ class TestRebinding:
 
     def test_is_no_use_before_the_second_answer(self, port, dialled):
         server = NameServer(["127.0.0.1"], [PUBLIC])
-        with pytest.raises(AddressRefused, match="loopback"):
+        with pytest.raises(NameLedAstray, match="loopback"):
             send(f"https://hooks.example.com:{port}/", resolve=server)
         assert dialled == []
         assert len(server.questions) == 1
+
+    def test_costs_an_attempt_and_the_next_one_asks_anew(self, port, dialled):
+        # Given a name server with one bad answer
+        server = NameServer(["127.0.0.1"], [PUBLIC])
+        with pytest.raises(NameLedAstray) as led:
+            send(f"https://hooks.example.com:{port}/", resolve=server)
+
+        # When the delivery is tried again, as its error allows, then its answer is used
+        assert not isinstance(led.value, GiveUp)
+        with pytest.raises(DeliveryFailed, match="accepts no connection"):
+            send(f"https://hooks.example.com:{port}/", resolve=server)
+        assert dialled == [PUBLIC]
 
     def test_is_no_use_between_real_sockets(self, port, settings):
         # Given a receiver at an address that is allowed, on the port of a canary that is not
@@ -168,10 +181,17 @@ class TestRebinding:
 
 
 class TestTrustedNetworks:
+    def test_open_nothing_to_an_address_in_the_url(self, port, settings):
+        settings.NOTIFICATIONS_TRUSTED_NETWORKS = (ip_network("127.0.0.2/32"),)
+        settings.NOTIFICATIONS_PORTS = frozenset({443})
+        for url, word in ((f"http://{PUBLIC}/", "https alone"), (f"https://{PUBLIC}:22/", "port")):
+            with pytest.raises(AddressRefused, match=word):
+                send(url)
+
     def test_open_nothing_else(self, port, settings):
         settings.NOTIFICATIONS_TRUSTED_NETWORKS = (ip_network("127.0.0.2/32"),)
         for answer in (["127.0.0.1"], ["127.0.0.2", "127.0.0.1"], ["::ffff:127.0.0.2"]):
-            with pytest.raises(AddressRefused):
+            with pytest.raises(NameLedAstray):
                 send(f"http://hooks.example.com:{port}/", resolve=NameServer(answer))
 
     def test_let_the_next_address_be_tried(self, settings):

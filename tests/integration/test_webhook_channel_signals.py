@@ -7,8 +7,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
+from anyio._backends._asyncio import StreamProtocol
 from celery.exceptions import SoftTimeLimitExceeded
 
 from notifications.channels.webhook.running import run
@@ -84,6 +86,29 @@ class TestPost:
             receiver.default = 200
             assert post(receiver.url, headers={}, body=b"{}").is_success
 
+    @pytest.mark.parametrize("method", ["data_received", "eof_received", "connection_lost"])
+    @pytest.mark.parametrize("raised_by_signal", ERRORS, indirect=True)
+    def test_lets_it_through_from_within_the_transport(
+        self, settings, monkeypatch, raised_by_signal, method
+    ):
+        # Given a signal that comes while asyncio tells of what the receiver has sent
+        usual = getattr(StreamProtocol, method)
+
+        def interrupted(*arguments: object) -> None:
+            monkeypatch.setattr(StreamProtocol, method, usual)
+            signal.raise_signal(signal.SIGUSR1)
+            usual(*arguments)
+
+        monkeypatch.setattr(StreamProtocol, method, interrupted)
+        settings.NOTIFICATIONS_TRUSTED_NETWORKS = (ip_network("127.0.0.0/8"),)
+
+        # When a webhook is sent, then the signal's error comes, and no other one
+        with (
+            webhook_receiver(default="cut") as receiver,
+            pytest.raises(raised_by_signal),
+        ):
+            post(receiver.url, headers={}, body=b"{}")
+
 
 class TestRun:
     @pytest.mark.parametrize("error", ERRORS)
@@ -97,6 +122,26 @@ class TestRun:
 
         with pytest.raises(error):
             run(wait())
+
+    @pytest.mark.parametrize("error", ERRORS)
+    def test_lets_through_what_is_raised_once_the_coroutine_has_ended(self, error):
+        def interrupted() -> None:
+            raise error
+
+        async def end_and_clean_up():
+            try:
+                yield "result"
+            finally:
+                asyncio.get_running_loop().call_soon(interrupted)
+                await asyncio.sleep(0.01)
+
+        async def leave_open() -> str:
+            kept.append(end_and_clean_up())
+            return await anext(kept[0])
+
+        kept: list[Any] = []
+        with pytest.raises(error):
+            run(leave_open())
 
     @pytest.mark.parametrize("error", ERRORS)
     def test_lets_through_what_is_raised_in_a_group_of_tasks(self, error, caplog):

@@ -17,7 +17,8 @@ from notifications.models import DeliveryAttempt, WebhookDelivery
 from notifications.operations import deliveries, endpoints
 from tests.dead import dead_message_of
 from tests.deliveries import at_once, deliver
-from tests.drills import take
+from tests.drills import fresh, take
+from tests.harness.waiting import wait_for
 from tests.outgoing import (
     DATA,
     EVENT,
@@ -163,9 +164,8 @@ class TestADelivery:
             [message] = take()
 
             def cancel():
-                while not receiver.requests:
-                    pass
-                cancel_job(job_id=delivery.job_id, by="ann")
+                wait_for(lambda: bool(receiver.requests), 60, "the request came")
+                cancel_job(job_id=job_of(delivery).pk, by="ann")
                 receiver.release()
 
             said, _ = at_once(lambda: deliver(message), cancel)
@@ -225,11 +225,12 @@ class TestADisabledEndpoint:
 class TestADeletedEndpoint:
     def test_takes_its_deliveries_and_cancels_their_jobs(self, receiver, endpoint):
         delivery = make_delivery(endpoint)
+        job = job_of(delivery)
         endpoints.delete_endpoint(tenant_id=endpoint.tenant_id, endpoint_id=endpoint.pk)
         run_enqueued_jobs()
 
         assert not WebhookDelivery.objects.exists()
-        assert Job.objects.get(pk=delivery.job_id).state == "cancelled"
+        assert fresh(job).state == "cancelled"
         assert not Job.objects.filter(state="failed").exists()
         assert receiver.requests == []
 

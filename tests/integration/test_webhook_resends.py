@@ -10,6 +10,7 @@ from notifications.errors import StillUnderWay
 from notifications.models import DeliveryAttempt, WebhookDelivery
 from notifications.operations import deliveries, resending
 from notifications.operations.breaker import SYNC
+from notifications.payloads import ResendPayload
 from tests.dead import dead_message_of
 from tests.deliveries import at_once, deliver
 from tests.drills import fresh
@@ -174,7 +175,7 @@ class TestResendByFilter:
 
     def test_does_no_more_when_it_runs_twice(self, receiver, endpoint, failed):
         job, _ = self.ask(endpoint)
-        payload = resending.ResendPayload(endpoint_id=endpoint.pk)
+        payload = ResendPayload(endpoint_id=endpoint.pk)
         Job.objects.filter(pk=job.pk).update(state="running", dispatch=1, attempt=1)
         running = fresh(job)
 
@@ -195,7 +196,7 @@ class TestResendByFilter:
     def test_stops_when_it_is_cancelled(self, receiver, endpoint, failed, monkeypatch):
         monkeypatch.setattr(resending, "BATCH_DELIVERIES", 1)
         job, _ = self.ask(endpoint)
-        resend = resending.resend_delivery
+        resend = deliveries.resend_delivery
 
         def resend_and_cancel(**arguments):
             sent = resend(**arguments)

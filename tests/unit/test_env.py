@@ -25,6 +25,11 @@ FAULTS = {
     "EXPORTS_STORAGE_URL": ["", "ftp://files", "/var/exports"],
     "ALERT_WEBHOOK_URL": ["", "hooks.example.com", "ftp://hooks", "http://", "http://hooks:port"],
     "ALERT_EMAIL": ["ops", "ops@", "@example.com", "ops@example.com, on call@example.com"],
+    "PUBLIC_URL": ["", "ftp://offload.example.com", "offload.example.com"],
+    "SECRETS_KEYS": ["short"],
+    "NOTIFICATIONS_PORTS": ["0", "65536", "https"],
+    "NOTIFICATIONS_TRUSTED_NETWORKS": ["10.0.0.1/8", "300.1.1.1", "intranet"],
+    "NOTIFICATIONS_DELIVERY_SECONDS": ["0"],
     "LOG_LEVEL": ["loud"],
     "LOG_FORMAT": ["xml"],
     "SESSION_KEEP_SECONDS": ["59"],
@@ -64,6 +69,15 @@ class TestAProcess:
         (line,) = done.stderr.splitlines()
         assert line.startswith(f"{name}: ")
         assert f"Example: {name}=" in line
+
+    @pytest.mark.parametrize("name", ["DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"])
+    def test_quotes_no_part_of_a_password(self, name):
+        schemes = {"DATABASE_URL": "postgres", "CELERY_BROKER_URL": "amqp", "EMAIL_URL": "smtp"}
+        done = check(**{name: f"{schemes[name]}://user:can/ary@host:25/x"})
+
+        assert done.returncode != 0
+        assert "can'" not in done.stderr.replace("can't", "")
+        assert "ary" not in done.stderr
 
     def test_reads_a_secret_from_a_file(self, tmp_path):
         (tmp_path / "key").write_text(f"{KEY}\n")

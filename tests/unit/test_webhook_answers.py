@@ -25,7 +25,7 @@ class TestAnswer:
             (299, "", True),
             (300, "", False),
             (410, "", False),
-            (200, "The answer is too long.", False),
+            (200, "its answer is too long", False),
         ],
     )
     def test_is_a_success_with_a_2xx_and_no_fault(self, status, fault, is_success):

@@ -49,7 +49,11 @@ class Conversation(smtplib.SMTP):
     def _get_socket(self, host: str, port: int, timeout: object) -> socket.socket:
         seconds = timeout if isinstance(timeout, int | float) else None
         connection = connect(host, port, timeout_seconds=seconds, deadline=self._deadline)
-        self._deadline.cut(connection)
+        try:
+            self._deadline.cut(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def getreply(self) -> tuple[int, bytes]:

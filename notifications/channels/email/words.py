@@ -7,9 +7,9 @@ WORDS_CHARACTERS = 300
 
 # A filter quotes what it dislikes, and a link may be all that somebody needs to join a tenant.
 # `=` at a line's end is how a mail's own source goes on (quoted-printable), tokens included.
-_LINK = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}://|www\.)(?:=\s+|\S)+", re.IGNORECASE)
+_LINK = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}://|www\.)(?:=\r?\n|\S)+", re.IGNORECASE)
 #: Of invitations, of webhooks' secrets and of the API; their `_` may be written as %5F or =5F.
-_TOKEN = re.compile(r"(?:inv|whsec|off)(?:_|[%=]5f)(?:=\s+|[\w%+/=-])*", re.IGNORECASE)
+_TOKEN = re.compile(r"(?:inv|whsec|off)(?:_|[%=]5f)(?:=\r?\n|[\w%+/=-])*", re.IGNORECASE)
 
 
 def one_line(text: str) -> str:

@@ -93,10 +93,11 @@ async def _read(response: httpcore2.Response) -> tuple[bytes, str]:
     async for chunk in response.aiter_stream():
         if chunk and encoding not in ("", "identity"):
             # A few KB may unpack to gigabytes, so nothing is unpacked; we asked for identity.
-            return b"", "it is encoded (Content-Encoding) though identity was asked for"
+            return b"", "its answer is encoded (Content-Encoding), not identity as asked"
         content += chunk
         if len(content) > ANSWER_MAX_BYTES:
-            return bytes(content[:ANSWER_MAX_BYTES]), f"it is over {ANSWER_MAX_BYTES:,} bytes"
+            fault = f"its answer is over {ANSWER_MAX_BYTES:,} bytes"
+            return bytes(content[:ANSWER_MAX_BYTES]), fault
     return bytes(content), ""
 
 
