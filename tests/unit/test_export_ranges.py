@@ -14,14 +14,12 @@ from hypothesis import strategies as st
 
 from exports import datasets
 from exports.datasets import get_dataset, register_dataset
-from exports.formats import get_format
+from exports.models import Export
 from exports.object_store.file import FileStore
-from exports.parts.assembling import assemble
 from exports.parts.ranges import KeyRange, cut, rows_within
-from exports.parts.writing import write_part
-from exports.streams import stream
 from project.accounts.models import Session
 from project.workspace.models import Item, Project
+from tests.exporting_parts import content, of_a_single_job, put_together, write_all
 from tests.people import make_tenant
 
 pytestmark = pytest.mark.django_db
@@ -126,7 +124,7 @@ class TestKeys:
     def test_may_be_numbers(self):
         tenant_id = uuid.uuid4()
         for number in (9, 10, 11, 99, 100):  # As texts they would be in another order.
-            TaskResult.objects.create(pk=number, task_id=str(number), worker=tenant_id)
+            TaskResult.objects.create(pk=number, task_id=str(number), worker=str(tenant_id))
         results = register_dataset(
             "results", model="django_celery_results.TaskResult", tenant_field="worker",
             columns=["id"],
@@ -158,16 +156,10 @@ class TestParts:
     @pytest.mark.parametrize("rows", [0, 1, 7])
     def test_make_the_file_of_a_single_job(self, project, tmp_path, name, rows):
         add_items(project, [uuid.uuid4() for _ in range(rows)])
-        store, items, writer = FileStore(tmp_path), get_dataset("items"), get_format(name)
-        key = f"exports/{project.tenant_id}/{uuid.uuid4()}.{name}"
-        once = {"attempt": 1, "show": lambda rows: None, "before_publish": lambda: None}
+        store = FileStore(tmp_path)
+        export = Export(tenant=project.tenant, dataset="items", format=name)
 
-        facts = [
-            write_part(store, items, writer, project.tenant_id, key, each, **once)
-            for each in cut(items, project.tenant_id, rows_per_part=3)
-        ]
-        assemble(store, writer, items.names, key, facts, **once)
+        facts = write_all(store, export, rows_per_part=3)
+        put_together(store, export, facts)
 
-        single = b"".join(block.data for block in stream(items, project.tenant_id, writer))
-        with store.open(key) as file:
-            assert file.read() == single
+        assert content(store, export.key) == of_a_single_job(export)
