@@ -24,6 +24,7 @@ from jobs.engine.delivery import Delivery
 from jobs.engine.publisher import AmqpPublisher
 from jobs.models import Job
 from jobs.states import JobState
+from jobs.workflows import sweep, timers
 from notifications.api import notifications as mail_api
 from notifications.api import syncs as sync_api
 from notifications.channels.email import sending as email
@@ -31,6 +32,14 @@ from notifications.channels.webhook import sending as webhook
 from notifications.operations import announcements, attempts, mails
 from tests.harness.system import System
 from tests.harness.tasks import add_row
+from tests.harness.workflow_crash_points import (
+    IN_REQUESTS,
+    IN_STEPS,
+    IN_TIMEOUTS,
+    Call,
+    WorkflowPoint,
+    label_of_doomed,
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,12 @@ POINTS = {
     "sync.before_commit": Point(attempts, "end_well"),
     "announce.before": Point(announcements, "announce", before=True),
     "announce.before_commit": Point(announcements, "announce"),
+    "relay.before_timers_commit": Point(timers, "enqueue"),
+    "relay.after_timers": Point(sweep, "enqueue_due_timers", if_result=True),
 }
+
+#: Where the processes of a workflow die that names the point in its state.
+WORKFLOW_POINTS = IN_STEPS | IN_TIMEOUTS | IN_REQUESTS
 
 
 def env_for(
@@ -73,6 +87,7 @@ def env_for(
 ) -> dict[str, str]:
     """
     Return the environment of a process that crashes at `point`, once; at several with commas.
+    At a point of workflows, once for each workflow that names it; its mark has their label too.
 
     `by`: "child" ends the process that is there, "group" the worker with all its children, and
     "memory" raises MemoryError. `record_wait_seconds` shortens the ten minutes of patience.
@@ -112,6 +127,30 @@ def raise_when_cancelled(job: Job, payload: Labelled) -> None:
     while not Job.objects.filter(pk=job.pk, state=JobState.CANCELLED).exists():
         time.sleep(0.02)
     raise RuntimeError("just after the cancel")
+
+
+def _arm_for_workflows(name: str) -> None:
+    point = WORKFLOW_POINTS[name]
+    original: Callable[..., Any] = getattr(point.owner, point.function)
+
+    @wraps(original)
+    def crashing(*args: Any, **kwargs: Any) -> Any:
+        arguments = (*args, *kwargs.values())
+        if point.before:
+            _crash_for(name, point, Call(arguments))
+        result = original(*args, **kwargs)
+        if not point.before:
+            _crash_for(name, point, Call(arguments, result))
+        return result
+
+    setattr(point.owner, point.function, crashing)
+
+
+def _crash_for(name: str, point: WorkflowPoint, call: Call) -> None:
+    workflow_id = point.whose(call)
+    label = workflow_id and label_of_doomed(workflow_id, name)
+    if label:
+        _crash(f"{name}.{label}")
 
 
 def _arm(name: str) -> None:
@@ -155,6 +194,6 @@ def _crash(name: str) -> None:
 
 
 for armed in filter(None, os.environ.get("CRASH_AT", "").split(",")):
-    _arm(armed)
+    _arm(armed) if armed in POINTS else _arm_for_workflows(armed)
 if os.environ.get("CRASH_RECORD_WAIT_SECONDS"):
     tasks.DATABASE_WAIT_SECONDS = float(os.environ["CRASH_RECORD_WAIT_SECONDS"])  # type: ignore[assignment]
