@@ -11,9 +11,8 @@ import uuid
 from django.conf import settings
 
 from jobs import job_task
-from jobs.errors import JobError, RetryAfter
+from jobs.errors import JobError, NotWanted, RetryAfter
 from jobs.models import Job
-from jobs.operations import cancel_job
 from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
 from jobs.upkeep.parts import register_cleanup
@@ -82,9 +81,8 @@ def sync_external(job: Job, payload: DeliveryPayload) -> None:
     with job.fence():
         attempt = attempts.begin(job, payload)
     if attempt is None:
-        _stand_down(job)
-    else:
-        _deliver(job, attempt)
+        raise NotWanted("its endpoint, which is disabled or gone")
+    _deliver(job, attempt)
 
 
 @job_task(name="notifications.announce_event", queue=LANE)
@@ -142,14 +140,3 @@ def _why_refused(answer: Answer) -> JobError:
         seconds = min(answer.retry_after_seconds, settings.NOTIFICATIONS_RETRY_AFTER_MAX_SECONDS)
         return RetryAfter(f"{what} and asked to wait {seconds} s.", seconds=seconds)
     return DeliveryFailed(f"{what}, but {answer.fault}." if answer.fault else f"{what}.")
-
-
-def _stand_down(job: Job) -> None:
-    """
-    Cancel a job whose endpoint is disabled or gone: there is nothing to do, nor anybody's fault.
-
-    :raises MoveRefused: so that this attempt ends as one of a cancelled job does.
-    """
-    cancel_job(job_id=job.pk, by="its endpoint, which is disabled or gone")
-    with job.fence():
-        pass
