@@ -22,7 +22,11 @@ STOP = "workflows.stop_steps"
 
 
 def begin_step(workflow: Workflow, number: int) -> None:
-    """Store the step of this number, or its branches, and enqueue them; after the last: the end."""
+    """
+    Store the step of this number, or its branches, and enqueue them; after the last: the end.
+
+    Branches that a restart has kept are stored already.
+    """
     definition = get_definition(workflow.name)
     step = definition.definition_of(number)
     workflow.step_number = number
@@ -30,11 +34,12 @@ def begin_step(workflow: Workflow, number: int) -> None:
         end(workflow, WorkflowStatus.COMPLETED)
         return
     workflow.save(update_fields=["step_number", "state", "percent"])
-    inputs = _inputs(workflow, step)
-    if not inputs:  # A parallel step without a branch: there is nothing to wait for.
+    kept = set(workflow.steps.filter(number=number).values_list("branch", flat=True))
+    left = [each for each in enumerate(_inputs(workflow, step)) if each[0] not in kept]
+    if not left:  # A parallel step without a branch: there is nothing to wait for.
         begin_step(workflow, number + 1)
-    for branch, each in enumerate(inputs):
-        _store(workflow, step, branch, each)
+    for branch, given in left:
+        _store(workflow, step, branch, given)
 
 
 def record_step(step: WorkflowStep, workflow: Workflow, output: Output, state: BaseModel) -> None:

@@ -133,7 +133,8 @@ def restart_workflow(
     """
     Go on, as a new workflow, from the step at which one ended, or an earlier one.
 
-    The results of the steps before it are kept. Nothing leaves a final status: the old one stays.
+    The results of the steps before it are kept; of the step at which it ended, those of the
+    branches that are done. Nothing leaves a final status: the old one stays.
 
     :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
     :raises NotRestartable: if it is live or completed, was restarted before, or has no such step.
@@ -284,7 +285,9 @@ def _successor(old: Workflow, number: int) -> Workflow:
 
 
 def _keep_results(old: Workflow, new: Workflow, number: int) -> None:
-    kept = list(old.steps.filter(number__lt=number, status=StepStatus.DONE))
+    done = old.steps.filter(status=StepStatus.DONE)
+    last = number if number == old.step_number else number - 1  # Of that one, branches are left.
+    kept = list(done.filter(number__lte=last))
     for row in kept:
         row.pk, row.workflow, row._state.adding = None, new, True
     WorkflowStep.objects.bulk_create(kept)
