@@ -2,20 +2,22 @@
 
 import uuid
 
-from django.db.models import F, Sum
+from django.db.models import F, Max, QuerySet, Sum
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from exports.errors import UnknownExport
 from exports.models import Export
 from exports.operations import ANNOUNCED, announce_end
 from exports.payloads import ExportPayload
-from exports.states import ExportStatus
+from exports.states import LIVE, ExportStatus
 from jobs import enqueue, record_event
-from jobs.errors import NotReplayable
+from jobs.errors import NotReplayable, NotWanted
 from jobs.models import Workflow, WorkflowStep
 from jobs.states import WorkflowStatus
 
 REMOVE = "exports.remove_parts"
+
+OVER = "its export, which has ended"
 
 #: How the end of a workflow is told to the people who asked for its export.
 STATUS_OF = {
@@ -36,10 +38,19 @@ def get_export_of(workflow: Workflow, export_id: uuid.UUID) -> Export:
     return export
 
 
+def check_is_wanted(export: Export) -> None:
+    """:raises NotWanted: if it has ended or was deleted, or another workflow makes it now."""
+    if not _wanted(export).exists():
+        raise NotWanted(OVER)
+
+
 def begin(export: Export) -> None:
-    Export.objects.filter(pk=export.pk).update(
-        status=ExportStatus.PROCESSING, rows_done=0, started_at=Now()
+    """:raises NotWanted: as `check_is_wanted` does."""
+    begun = _wanted(export).update(
+        status=ExportStatus.PROCESSING, rows_done=0, rows_total=None, started_at=Now()
     )
+    if not begun:
+        raise NotWanted(OVER)
 
 
 def write_total(export: Export, total: int) -> None:
@@ -54,14 +65,32 @@ def write_rows_done(export: Export, workflow: Workflow, step_number: int) -> Non
     """
     steps = WorkflowStep.objects.filter(workflow=workflow, number=step_number)
     shown = steps.aggregate(rows=Coalesce(Sum("progress_done"), 0))["rows"]
-    Export.objects.filter(pk=export.pk).update(rows_done=Greatest(F("rows_done"), shown))
+    _wanted(export).update(
+        rows_done=Greatest(F("rows_done"), shown), rows_total=Greatest(F("rows_total"), shown)
+    )
 
 
 def next_attempt(export: Export) -> int:
-    """Count an attempt to write a part or the file, and return its number."""
-    rows = Export.objects.filter(pk=export.pk)
-    rows.update(parts_started=F("parts_started") + 1)
-    return rows.values_list("parts_started", flat=True).get()
+    """
+    Count an attempt to write a part or the file, and return its number.
+
+    Of a workflow that goes on with another, it is the first to be seen.
+
+    :raises NotWanted: as `check_is_wanted` does.
+    """
+    begun = _wanted(export).update(
+        parts_started=F("parts_started") + 1,
+        status=ExportStatus.PROCESSING,
+        started_at=Coalesce(F("started_at"), Now()),
+    )
+    if not begun:
+        raise NotWanted(OVER)
+    return Export.objects.values_list("parts_started", flat=True).get(pk=export.pk)
+
+
+def _wanted(export: Export) -> QuerySet[Export]:
+    """Return its row while it is live and made by the workflow for which it was read."""
+    return Export.objects.filter(pk=export.pk, workflow_id=export.workflow_id, status__in=LIVE)
 
 
 # --- What the workflow's engine calls, in the transaction of what it tells of ---------------------
@@ -72,7 +101,8 @@ def write_workflow_outcome(workflow: Workflow) -> None:
     status = STATUS_OF[WorkflowStatus(workflow.status)]
     exports = Export.objects.filter(workflow=workflow)
     error = "" if status == ExportStatus.COMPLETED else workflow.error
-    told = exports.update(status=status, error=error, attempts=1, settled_at=Now())
+    attempts = workflow.steps.aggregate(most=Coalesce(Max("attempts"), 0))["most"]
+    told = exports.update(status=status, error=error, attempts=attempts, settled_at=Now())
     if not told:
         return  # Deleted, or made by a newer workflow.
     record_event(f"export.{status}", tenant_id=workflow.tenant_id)
@@ -95,6 +125,7 @@ def point_to_new_workflow(old: Workflow, new: Workflow) -> None:
         status=ExportStatus.QUEUED,
         error="",
         attempts=0,
+        started_at=None,
         settled_at=None,
     )
     if not queued:

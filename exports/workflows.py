@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from exports import operations, parting
 from exports.datasets import get_dataset
-from exports.errors import UnknownExport
+from exports.errors import NoSuchObject, PartDamaged, UnknownExport
 from exports.formats import get_format
 from exports.models import Export
 from exports.operations import FileFacts
@@ -75,36 +75,31 @@ def ranges_of(run: Run) -> list[Any]:
 def write_one_part(run: Run) -> dict[str, Any]:
     """Write the rows of a range, as they are in one snapshot."""
     export = _export(run)
-    facts = write_part(
-        operations.object_store(),
-        get_dataset(export.dataset),
-        get_format(export.format),
-        export.tenant_id,
-        export.key,
-        KeyRange.from_json(run.input),
-        attempt=_next_attempt(run, export),
-        show=Showing(run, export, settings.EXPORTS_PART_ROWS),
-        before_publish=lambda: _fenced(run, lambda: None),
-    )
-    return facts.as_json()
+    showing = Showing(run, export, settings.EXPORTS_PART_ROWS)
+    return _write(run, export, KeyRange.from_json(run.input), showing).as_json()
 
 
 @export_in_parts.long_step("exports.assemble_file", queue="exports", tells_of_failure=True)
 def assemble_file(run: Run) -> dict[str, Any]:
-    """Put the parts together, in order."""
+    """Put the parts together, in order; what the store has lost of them is written again."""
     export = _export(run)
-    parts = _parts(run)
-    file = assemble(
-        operations.object_store(),
-        get_format(export.format),
-        get_dataset(export.dataset).names,
-        export.key,
-        parts,
-        attempt=_next_attempt(run, export),
-        show=Showing(run, None, sum(part.rows for part in parts)),
-        before_publish=lambda: _fenced(run, lambda: None),
-    )
-    return vars(file)
+    parts = [_found(run, export, part) for part in _parts(run)]
+    showing = Showing(run, None, sum(part.rows for part in parts))
+    try:
+        file = assemble(
+            operations.object_store(),
+            get_format(export.format),
+            get_dataset(export.dataset).names,
+            export.key,
+            parts,
+            attempt=_next_attempt(run, export),
+            show=showing,
+            before_publish=lambda: _check_is_wanted(run, export),
+        )
+    except PartDamaged as damage:
+        operations.object_store().delete(damage.key)  # The next attempt finds it missing.
+        raise
+    return {"file": vars(file), "parts": [part.as_json() for part in parts]}
 
 
 @export_in_parts.long_step("exports.describe_file", queue="exports", tells_of_failure=True)
@@ -115,8 +110,8 @@ def describe_file(run: Run) -> None:
         operations.object_store(),
         export,
         get_dataset(export.dataset).names,
-        _parts(run),
-        FileFacts(**run.output_of(ASSEMBLE)),
+        [PartFacts.from_json(each) for each in run.output_of(ASSEMBLE)["parts"]],
+        _file(run),
         attempt=_next_attempt(run, export),
     )
 
@@ -124,7 +119,7 @@ def describe_file(run: Run) -> None:
 @export_in_parts.step("exports.complete_export", tells_of_failure=True)
 def complete_export(run: Run) -> None:
     """Say what the file is; the end of the workflow, which follows, makes it `completed`."""
-    operations.write_file_facts(_export(run), FileFacts(**run.output_of(ASSEMBLE)))
+    operations.write_file_facts(_export(run), _file(run))
 
 
 @job_task(name=parting.REMOVE, queue="exports", atomic=False)
@@ -138,16 +133,56 @@ class Showing:
 
     def __init__(self, run: Run, export: Export | None, total: int) -> None:
         self.run, self.export, self.total = run, export, total
+        self.rows = 0
         self.next_at = time.monotonic() + settings.EXPORTS_PROGRESS_SECONDS
 
     def __call__(self, rows: int) -> None:
         """:raises MoveRefused: if the job was cancelled or given to another attempt."""
-        if time.monotonic() < self.next_at:
-            return
-        self.run.show(rows, self.total)
+        self.rows = rows
+        if time.monotonic() >= self.next_at:
+            self._show(self.total)
+
+    def show_all(self) -> None:
+        """
+        Show that all is written: many parts take less time than there is between two looks.
+
+        :raises MoveRefused: if the job was cancelled or given to another attempt.
+        """
+        self._show(self.rows)
+
+    def _show(self, total: int) -> None:
+        self.run.show(self.rows, total)
         if self.export:
             parting.write_rows_done(self.export, self.run.workflow, WRITE)
         self.next_at = time.monotonic() + settings.EXPORTS_PROGRESS_SECONDS
+
+
+def _write(run: Run, export: Export, key_range: KeyRange, showing: Showing) -> PartFacts:
+    def before_publish() -> None:
+        showing.show_all()
+        _check_is_wanted(run, export)
+
+    return write_part(
+        operations.object_store(),
+        get_dataset(export.dataset),
+        get_format(export.format),
+        export.tenant_id,
+        export.key,
+        key_range,
+        attempt=_next_attempt(run, export),
+        show=showing,
+        before_publish=before_publish,
+    )
+
+
+def _found(run: Run, export: Export, part: PartFacts) -> PartFacts:
+    """Return a part that is in the store: the clean-up takes those of exports that had ended."""
+    try:
+        operations.object_store().size(part.key)
+    except NoSuchObject:
+        key_range = KeyRange(part.number, part.after, part.up_to)
+        return _write(run, export, key_range, Showing(run, None, part.rows))
+    return part
 
 
 def _export(run: Run) -> Export:
@@ -161,9 +196,17 @@ def _parts(run: Run) -> list[PartFacts]:
     return [PartFacts.from_json(each) for each in run.outputs_of(WRITE)]
 
 
+def _file(run: Run) -> FileFacts:
+    return FileFacts(**run.output_of(ASSEMBLE)["file"])
+
+
 def _next_attempt(run: Run, export: Export) -> int:
     """Over all workflows of the export: the store refuses who comes with a lower number."""
     return int(_fenced(run, lambda: parting.next_attempt(export)))
+
+
+def _check_is_wanted(run: Run, export: Export) -> None:
+    _fenced(run, lambda: parting.check_is_wanted(export))
 
 
 def _fenced(run: Run, act: Any) -> Any:
