@@ -89,7 +89,7 @@ def history(system: System, workflow_id: object) -> list[tuple[str, int, str]]:
     query = """
         SELECT status, step_number, what FROM jobs_workflowchange
          WHERE workflow_id = %s ORDER BY id"""
-    return [tuple(row.values()) for row in system.rows(query, workflow_id)]  # type: ignore[misc]
+    return [tuple(row.values()) for row in system.rows(query, workflow_id)]
 
 
 def effects(system: System, label: str) -> Counter[str]:
