@@ -4,9 +4,11 @@ import contextlib
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
+from typing import Self
 
 from django.utils import timezone
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from exports.errors import ManifestDamaged, NoSuchObject
 from exports.formats import get_format
@@ -48,6 +50,14 @@ class Manifest(BaseModel):
     consistency: str
     code_version: str
     created_at: datetime
+
+    @model_validator(mode="after")
+    def lies_in_order(self) -> Self:
+        """:raises ValueError: if a part begins before the end of another: none could be read so."""
+        for one, other in pairwise(self.parts):
+            if other.first_byte < one.first_byte + one.size_bytes:
+                raise ValueError(f"Part {other.number} begins within part {one.number}.")
+        return self
 
 
 def write_manifest(
