@@ -5,9 +5,10 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from jobs.admin.countdown import clock
 from jobs.admin.schedule_strip import AMBER, BLUE, GREEN, GREY, RED
 from jobs.admin.schedule_texts import span
 from jobs.admin.workflow_bars import Bar, Times, Whole
@@ -79,7 +80,7 @@ def line_of_step(workflow: Workflow, whole: Whole, rows: Sequence[WorkflowStep])
     """Return the line of a step; of several branches, one that they are folded into."""
     first = rows[0]
     if len(rows) == 1:
-        return replace(_line(workflow, whole, first), number=first.number)
+        return replace(_line(workflow, whole, first), number=first.number, name=first.name)
     shown = _worth_showing(rows)
     done = sum(row.status == StepStatus.DONE for row in rows)
     return Line(
@@ -98,7 +99,7 @@ def line_of_step(workflow: Workflow, whole: Whole, rows: Sequence[WorkflowStep])
 def _line(workflow: Workflow, whole: Whole, row: WorkflowStep) -> Line:
     return Line(
         key=f"{row.number}.{row.branch}",
-        name=row.name,
+        name=f"Branch {row.branch}",
         status=row.status,
         note=_note(workflow, row),
         attempts=row.attempts,
@@ -115,8 +116,12 @@ def _times(workflow: Workflow, whole: Whole, times: Times) -> dict[str, Any]:
     return {
         "bar": None if kept else whole.bar(times),
         "started_at": times.started_at,
-        "took": span(whole.took(times)) if times.started_at else "",
+        "took": _length(whole.took(times)) if times.started_at else "",
     }
+
+
+def _length(took: timedelta) -> str:
+    return span(took) if took < timedelta(minutes=1) else clock(took)
 
 
 def _note(workflow: Workflow, row: WorkflowStep) -> str:

@@ -9,6 +9,7 @@ from django.contrib.admin import AllValuesFieldListFilter
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import action
 
 from jobs.admin import workflow_cells as cells
@@ -31,8 +32,8 @@ class WorkflowAdmin(MovingAdmin):
     refusals = (WorkflowError, JobError)
     row_cells = cells.ROW_CELLS
     page_cells = cells.PAGE_CELLS
-    list_display = ("name", "tenant", "status_cell", "progress_cell", "step_cell", "since",
-                    "deadline_cell", "id")  # fmt: skip
+    list_display = ("name_and_id", "tenant", "status_cell", "progress_cell", "step_cell", "since",
+                    "deadline_cell")  # fmt: skip
     list_filter = ("status", ("name", AllValuesFieldListFilter), AgeFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
@@ -160,6 +161,10 @@ class WorkflowAdmin(MovingAdmin):
         return f"{workflow} times out at {due_at:%Y-%m-%d %H:%M:%S} UTC."
 
     # --- Columns --------------------------------------------------------------------------------
+
+    @admin.display(description="Name")
+    def name_and_id(self, workflow: Workflow) -> str:
+        return format_html('{}<div class="text-xs">{}</div>', workflow.name, workflow.pk)
 
     @admin.display(description="Tenant")
     def tenant(self, workflow: Workflow) -> str:
