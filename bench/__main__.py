@@ -10,6 +10,7 @@ from bench.stage import CHECKOUT, Stage, open_stage
 
 QUESTIONS = (
     "enqueue", "drain", "latency", "export", "dead_letters", "aggregate", "cleanup", "webhooks",
+    "workflows",
 )  # fmt: skip
 
 

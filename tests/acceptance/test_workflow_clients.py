@@ -128,7 +128,7 @@ class TestFiftyClients:
         assert attempts_of_step(system, workflow_id, 4) == 1
 
     def test_that_start_the_same_at_once_start_one(self, system, web):
-        body = {"name": NAME, "data": {"label": "one start"}}
+        body: dict[str, Any] = {"name": NAME, "data": {"label": "one start"}}
         key = {"Idempotency-Key": "one-start"}
 
         answers = at_once(system, web, lambda mine, _: mine.post(WORKFLOWS, json=body, headers=key))
