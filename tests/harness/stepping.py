@@ -138,10 +138,11 @@ def confirm(client: Client, workflow_id: object, by: str = "somebody") -> reques
 
 
 def send_until_answered(client: Client, path: str, **options: Any) -> requests.Response:
+    """Send a request again until an answer has come, whole: servers may die in the middle of it."""
     until = time.monotonic() + SECONDS
     while True:
         try:
             return client.post(path, **options)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             assert time.monotonic() < until, f"{path} was never answered"
             time.sleep(0.2)
