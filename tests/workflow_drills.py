@@ -8,6 +8,8 @@ from typing import Any
 from django.utils import timezone
 from pydantic import BaseModel, Field
 
+from jobs.engine import lifecycle
+from jobs.engine.message import Message
 from jobs.models import Job, Workflow, WorkflowChange, WorkflowStep, WorkflowTimer
 from jobs.states import JobState
 from jobs.workflows import StepRun, TimerRun, WorkflowDefinition, operations, registry
@@ -55,7 +57,7 @@ def prepare(run: StepRun[Assembly]) -> Any:
     return _act("prepare", run, default)
 
 
-@assemble.long_step("drills.fetch_parts")
+@assemble.long_step("drills.fetch_parts", soft_time_limit=30)
 def fetch(run: StepRun[Assembly]) -> Any:
     def default() -> dict[str, int]:
         run.show(1, 2)
@@ -84,7 +86,7 @@ def approve(run: StepRun[Assembly]) -> Any:
     return _act("approve", run, default)
 
 
-@assemble.step("drills.close_assembly")
+@assemble.step("drills.close_assembly", max_retries=1)
 def close(run: StepRun[Assembly]) -> Any:
     def default() -> dict[str, Any]:
         leave_effect("close")
@@ -92,6 +94,11 @@ def close(run: StepRun[Assembly]) -> Any:
         return {"converted": [each["converted"] for each in run.outputs_of(3)]}
 
     return _act("close", run, default)
+
+
+@assemble.timer("nudge")
+def nudge(run: TimerRun[Assembly]) -> None:
+    _act("nudge", run, lambda: leave_effect("nudge"))
 
 
 #: Waits for somebody to send its only step: for tests of timers.
@@ -222,3 +229,29 @@ def live_jobs() -> int:
     return Job.objects.exclude(
         state__in=(JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
     ).count()
+
+
+def waits_of(job: Job) -> list[float]:
+    """Fail its attempts, and return the seconds that it waited after each but the last."""
+    waits = []
+    while True:
+        make_due(job)
+        before = moment()
+        deliver_due()
+        now = Job.objects.get(pk=job.pk)
+        if now.is_settled:
+            return waits
+        waits.append(round((now.run_at - before).total_seconds(), -1))
+
+
+def fault(_: Any) -> None:
+    """Fail after an effect."""
+    leave_effect("undone")
+    raise RuntimeError("fault")
+
+
+def die(job: Job, message: Message) -> None:
+    """Let a worker claim the job and fall silent, and let recovery put the job back."""
+    lifecycle.claim(message.id, message.dispatch, worker="dies")
+    lifecycle.put_back(Job.objects.get(pk=job.pk), "its worker is silent")
+    make_due(job)

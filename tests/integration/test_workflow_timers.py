@@ -1,0 +1,215 @@
+"""Timers: set, moved and cancelled by name, by steps, by each other, by operations; fired once."""
+
+import json
+
+import pytest
+from django.db import connection
+
+from jobs import operations as job_operations
+from jobs.models import Job, WorkflowTimer
+from jobs.workflows import operations
+from jobs.workflows.errors import UnknownTimer, UnknownWorkflow, WorkflowEnded
+from jobs.workflows.timers import deadline_of, due_timers, enqueue_due_timers
+from tests import workflow_drills as drills
+from tests.drills import ACME, GLOBEX, effects, leave_effect
+
+pytestmark = pytest.mark.django_db
+
+IGNORED = "acknowledged: ignored"
+
+
+@pytest.fixture(autouse=True)
+def acts():
+    """What steps and timers do instead of their own."""
+    with drills.known() as script:
+        yield script
+
+
+@pytest.fixture
+def waiting():
+    """A workflow that waits for somebody."""
+    return drills.start(drills.WAIT)
+
+
+def set_timer(workflow, name="remind", due_at=None, **options):
+    due_at = due_at or drills.moment(hours=1)
+    operations.set_timer(workflow_id=workflow.pk, name=name, due_at=due_at, **options)
+    return due_at
+
+
+def cancel_timer(workflow, name="remind", **options):
+    operations.cancel_timer(workflow_id=workflow.pk, name=name, **options)
+
+
+def fire_job():
+    return Job.objects.get(type="workflows.fire_timer")
+
+
+def fault(_):
+    leave_effect("undone")
+    raise RuntimeError("no bell")
+
+
+class TestATimer:
+    def test_does_what_its_definition_says_and_the_workflow_goes_on(self, waiting):
+        set_timer(waiting)
+
+        assert drills.fire(waiting, "remind") == ["acknowledged"]
+        assert (drills.fresh(waiting).status, effects("remind")) == ("processing", 1)
+        assert drills.timer(waiting, "remind") is None
+        assert deadline_of(waiting)
+
+    def test_is_set_and_cancelled_by_steps(self, acts):
+        later = drills.moment(hours=1)
+
+        def run(step_run):
+            step_run.set_timer("nudge", later)
+            step_run.set_timer("other", later)
+
+        acts["prepare"] = run
+        acts["approve"] = lambda step_run: step_run.cancel_timer("nudge")
+        workflow = drills.reach(4)
+        assert drills.timer(workflow, "nudge").due_at == later
+
+        drills.approve_with(workflow)
+        assert drills.timer(workflow, "nudge") is None
+        assert drills.timer(workflow, "other").due_at == later
+
+    def test_set_by_a_step_that_fails_was_never_set(self, acts):
+        def run(step_run):
+            step_run.set_timer("nudge", drills.moment())
+            raise RuntimeError
+
+        acts["prepare"] = run
+        workflow = drills.start()
+        drills.deliver_due()
+
+        assert drills.timer(workflow, "nudge") is None
+
+    def test_is_set_anew_by_its_own_function(self, waiting, acts):
+        later = drills.moment(hours=1)
+        acts["remind"] = lambda run: run.set_timer("remind", later)
+        set_timer(waiting)
+        drills.fire(waiting, "remind")
+
+        assert drills.timer(waiting, "remind").due_at == later
+        acts.clear()
+        drills.fire(waiting, "remind")
+        assert (effects("remind"), drills.timer(waiting, "remind")) == (1, None)
+
+    def test_moves_and_cancels_others(self, waiting, acts):
+        later = drills.moment(hours=9)
+
+        def run(timer_run):
+            timer_run.set_timer("timeout", later)
+            timer_run.cancel_timer("other")
+
+        acts["remind"] = run
+        set_timer(waiting)
+        WorkflowTimer.objects.create(workflow=waiting, name="other", due_at=later)
+        drills.fire(waiting, "remind")
+
+        assert deadline_of(waiting) == later
+        assert drills.timer(waiting, "other") is None
+
+    def test_set_anew_while_its_job_waits_is_nothing_the_first_time(self, waiting):
+        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        enqueue_due_timers()
+        later = set_timer(waiting)
+
+        assert drills.deliver_due() == [IGNORED]
+        assert (effects("remind"), drills.timer(waiting, "remind").due_at) == (0, later)
+        assert "set anew or cancelled" in fire_job().error
+
+        drills.fire(waiting, "remind")
+        assert effects("remind") == 1
+
+    def test_cancelled_while_its_job_waits_is_nothing(self, waiting):
+        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        enqueue_due_timers()
+        cancel_timer(waiting)
+
+        assert drills.deliver_due() == [IGNORED]
+        assert effects("remind") == 0
+
+    def test_whose_job_is_cancelled_by_hand_is_cancelled(self, waiting):
+        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        enqueue_due_timers()
+        job_operations.cancel_job(job_id=fire_job().pk, by="eve")
+
+        assert drills.timer(waiting, "remind") is None
+        assert drills.fresh(waiting).is_live
+
+    def test_that_fails_for_good_fails_the_workflow(self, waiting, acts):
+        acts["remind"] = fault
+        set_timer(waiting)
+        drills.fire(waiting, "remind")
+        drills.fail_for_good(fire_job())
+
+        now = drills.fresh(waiting)
+        assert (now.status, now.error) == ("failed", "Timer remind: RuntimeError: no bell")
+
+
+class TestAnOperation:
+    def test_on_a_name_that_nobody_declared_is_refused(self, waiting):
+        with pytest.raises(UnknownTimer, match="no timer 'nonsense'"):
+            set_timer(waiting, "nonsense")
+        with pytest.raises(UnknownTimer):
+            cancel_timer(waiting)
+
+    def test_after_the_end_is_refused(self, waiting):
+        operations.cancel_workflow(workflow_id=waiting.pk, by="ann")
+
+        for operation in (set_timer, cancel_timer):
+            with pytest.raises(WorkflowEnded):
+                operation(waiting)
+        assert not WorkflowTimer.objects.exists()
+
+    def test_of_another_tenant_is_refused(self, waiting):
+        for operation in (set_timer, cancel_timer):
+            with pytest.raises(UnknownWorkflow):
+                operation(waiting, tenant_id=GLOBEX)
+
+
+class TestEnqueueDueTimers:
+    def test_takes_each_that_is_due_once(self, waiting):
+        set_timer(waiting, due_at=drills.moment(seconds=-1))
+
+        assert [enqueue_due_timers(), enqueue_due_timers()] == [1, 0]
+        assert fire_job().payload == {
+            "workflow_id": str(waiting.pk), "name": "remind", "setting": 1,
+        }  # fmt: skip
+        assert fire_job().tenant_id == ACME
+
+    def test_reads_only_what_is_due_among_ten_thousand(self, waiting):
+        # Given ten thousand open workflows, of which one has a timer that is due
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO jobs_workflow (id, name, version, tenant_id, status, step_number,
+                                           step_count, initial_state, state, percent, error)
+                SELECT gen_random_uuid(), 'drills.wait', 3, %s, 'processing', 1, 1, '{}', '{}',
+                       0, ''
+                  FROM GENERATE_SERIES(1, 10000)""",
+                [ACME],
+            )
+            cursor.execute(
+                """
+                INSERT INTO jobs_workflowtimer (workflow_id, name, due_at, setting)
+                SELECT id, 'timeout', NOW() + INTERVAL '1 hour', 1 FROM jobs_workflow
+                    ON CONFLICT DO NOTHING"""
+            )
+            cursor.execute("ANALYZE jobs_workflow, jobs_workflowtimer")
+        drills.let_it_be_due(waiting, "timeout")
+
+        # When the sweep looks, then its index gives it that one row, and nothing is thrown away
+        (plan,) = json.loads(due_timers()[:500].explain(analyze=True, format="json"))
+        (scan,) = scans(plan["Plan"])
+        assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", "jobs_timers_by_due")
+        assert (scan["Actual Rows"], scan.get("Rows Removed by Filter", 0)) == (1, 0)
+        assert enqueue_due_timers() == 1
+
+
+def scans(node):
+    below = [each for child in node.get("Plans", ()) for each in scans(child)]
+    return below + ([node] if "Scan" in node["Node Type"] else [])
