@@ -90,7 +90,7 @@ def next_attempt(export: Export) -> int:
 
 def _wanted(export: Export) -> QuerySet[Export]:
     """Return its row while it is live and made by the workflow for which it was read."""
-    return Export.objects.filter(pk=export.pk, workflow_id=export.workflow_id, status__in=LIVE)
+    return Export.objects.filter(pk=export.pk, workflow=export.workflow_id, status__in=LIVE)
 
 
 # --- What the workflow's engine calls, in the transaction of what it tells of ---------------------

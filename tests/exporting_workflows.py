@@ -40,27 +40,27 @@ def after(patch: pytest.MonkeyPatch, step: str, act: Callable[[], Any], *, time:
 
 def break_part(patch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
     """Let every attempt to write this part fail, until the patch is undone."""
-    real = workflows.write_part
+    real: Callable[..., Any] = getattr(workflows, WORK["write"])
 
     def write_or_fail(*args: Any, **options: Any) -> Any:
         if args[5].number == number:
             raise error
         return real(*args, **options)
 
-    patch.setattr(workflows, "write_part", write_or_fail)
+    patch.setattr(workflows, WORK["write"], write_or_fail)
 
 
 def note_written(patch: pytest.MonkeyPatch) -> list[int]:
     """Return a list to which the number of each part is added that is written from now on."""
     written: list[int] = []
-    real = workflows.write_part
+    real: Callable[..., Any] = getattr(workflows, WORK["write"])
 
     def write_and_note(*args: Any, **options: Any) -> Any:
         facts = real(*args, **options)
         written.append(facts.number)
         return facts
 
-    patch.setattr(workflows, "write_part", write_and_note)
+    patch.setattr(workflows, WORK["write"], write_and_note)
     return written
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -160,18 +161,19 @@ def begin_slaughter(system: System, seed: int) -> Slaughter:
 
 
 def request(system: System) -> Export:
-    acme = system.people.acme
+    tenant_id = UUID(system.people.acme.id)
     with system.orm():
-        return request_export(tenant_id=acme.id, user_id=None, dataset="items", format="csv")
+        return request_export(tenant_id=tenant_id, user_id=None, dataset="items", format="csv")
 
 
 def wait_for_end(system: System, export: Export, trial: Trial) -> Export:
-    def ended() -> Export | None:
+    def ended() -> bool:
         with system.orm():
             export.refresh_from_db()
-        return None if export.is_live else export
+        return not export.is_live
 
-    return system.wait_for(ended, seconds=trial.seconds, what=f"{export} ended")
+    system.wait_for(ended, seconds=trial.seconds, what=f"{export} ended")
+    return export
 
 
 def count_lost(system: System) -> int:

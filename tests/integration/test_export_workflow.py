@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -267,8 +268,9 @@ class TestPart:
 
     def test_of_a_zombie_is_not_published(self, store, kind, request_items, monkeypatch):
         # Given a part that sleeps just before its publish, and is given up for dead
-        real = {"file": FilePart, "s3": S3Part}[kind].publish
-        asleep = []
+        part_class: Any = {"file": FilePart, "s3": S3Part}[kind]
+        real = part_class.publish
+        asleep: list[str] = []
 
         def sleep_once(part):
             if not asleep and "/00002." in part.key:
@@ -276,7 +278,7 @@ class TestPart:
                 sleep_until_all_is_over(export)
             real(part)
 
-        monkeypatch.setattr({"file": FilePart, "s3": S3Part}[kind], "publish", sleep_once)
+        monkeypatch.setattr(part_class, "publish", sleep_once)
         export = request_items()
         run_enqueued_jobs(raise_errors=False)
 

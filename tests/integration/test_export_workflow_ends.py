@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from exports import workflows
+from exports import parting, workflows
 from exports.cleanup.clean_up import clean_up
 from exports.errors import NoSuchObject
 from exports.models import Export
@@ -132,7 +132,8 @@ class TestCancel:
         assert (workflow.status, workflow.step_number) == (WorkflowStatus.CANCELLED, number)
         assert {status for n, status in statuses(workflow) if n < number} <= {DONE}
         assert {status for n, status in statuses(workflow) if n >= number} == {"cancelled"}
-        assert live_jobs() == failed_jobs() == []
+        assert live_jobs() == []
+        assert failed_jobs() == []
         assert announced() == Counter()
         assert not Job.objects.filter(type="exports.complete_export").exists()
 
@@ -147,13 +148,13 @@ class TestCancel:
 
     def test_is_not_undone_by_a_step_that_begins_at_this_moment(self, export, cancel, monkeypatch):
         # Given a first step that has looked at its workflow, which is cancelled then
-        real = workflows.parting.begin
+        real = parting.begin
 
         def cancel_and_begin(export):
             cancel()
             real(export)
 
-        monkeypatch.setattr(workflows.parting, "begin", cancel_and_begin)
+        monkeypatch.setattr(parting, "begin", cancel_and_begin)
         run_enqueued_jobs()
         assert now(export).status == ExportStatus.CANCELLED
 
