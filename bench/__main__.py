@@ -9,8 +9,8 @@ from bench.rounds import Figure
 from bench.stage import CHECKOUT, Stage, open_stage
 
 QUESTIONS = (
-    "enqueue", "drain", "latency", "export", "dead_letters", "aggregate", "cleanup", "webhooks",
-    "workflows",
+    "enqueue", "drain", "latency", "export", "parts", "dead_letters", "aggregate", "cleanup",
+    "webhooks", "workflows",
 )  # fmt: skip
 
 
