@@ -45,7 +45,7 @@ def measure(stage: Stage, rounds: int) -> list[Figure]:
     pairs = [(_look(FEW, tenant_id, client), _look(MANY, tenant_id, client)) for _ in range(rounds)]
     figures = [
         Figure(
-            f"the status of a workflow with its steps, by HTTP, with {MANY:,} open",
+            f"`GET` of a workflow with its steps, answered by Django, with {MANY:,} open",
             f"with {FEW} open",
             "ms",
             Goal(1.5, most=True),
