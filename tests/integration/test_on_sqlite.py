@@ -16,6 +16,7 @@ from tests.harness.variables import CHECKOUT
         "test_metrics_on_sqlite",
         "test_notifications_on_sqlite",
         "test_schedules_on_sqlite",
+        "test_workflows_on_sqlite",
     ],
 )
 class TestOnSqlite:

@@ -1,0 +1,179 @@
+"""`/api/v1/workflows`: what may be done to a workflow that was started, and what is refused."""
+
+import pytest
+
+from jobs.testing import run_enqueued_jobs
+from jobs.workflows import operations
+from project.accounts.scopes import Role
+from tests import workflow_drills as drills
+from tests.api import faulty_fields, program
+from tests.drills import effects
+from tests.people import make_member, make_tenant
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/v1/workflows"
+
+
+@pytest.fixture(autouse=True)
+def acts():
+    """What steps do instead of their own."""
+    with drills.known() as script:
+        yield script
+
+
+@pytest.fixture
+def acme():
+    return make_tenant("acme")
+
+
+@pytest.fixture
+def ann(acme):
+    return make_member(acme, role=Role.ADMIN)
+
+
+@pytest.fixture
+def api(client, acme, ann):
+    """A program with Ann's token."""
+    return program(client, URL, acme, ann)
+
+
+@pytest.fixture
+def others(client):
+    """A program of another tenant."""
+    globex = make_tenant("globex")
+    return program(client, URL, globex, make_member(globex, "eve@globex.example", Role.ADMIN))
+
+
+@pytest.fixture
+def waiting(acme, ann):
+    """A workflow of Ann's that waits for its step 4."""
+    return drills.reach(4, tenant_id=acme.pk, user_id=ann.pk)
+
+
+def send(api, workflow, number=4, data=None):
+    data = {"amount": 10} if data is None else data
+    return api("post", f"/{workflow.pk}/steps", {"step_number": number, "data": data})
+
+
+def problem(answer):
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    return answer.status_code, body["title"], body["detail"]
+
+
+class TestStep:
+    def test_is_done_and_answers_its_result(self, api, waiting):
+        answer = send(api, waiting)
+
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "status": "step_completed", "step_number": 4, "result": {"total": 11},
+        }  # fmt: skip
+        assert drills.fresh(waiting).step_number == 5
+
+    def test_repeated_gets_the_stored_result(self, api, waiting):
+        first = send(api, waiting)
+        again = send(api, waiting, data={"amount": 99})
+
+        assert (again.status_code, again.content) == (200, first.content)
+        assert effects("approve") == 1
+
+    def test_repeated_after_the_end_gets_the_stored_result(self, api, waiting):
+        first = send(api, waiting)
+        run_enqueued_jobs()
+
+        assert drills.fresh(waiting).status == "completed"
+        assert send(api, waiting).content == first.content
+
+    def test_that_does_not_exist_is_404(self, api, waiting):
+        answer = send(api, waiting, 6)
+
+        assert problem(answer) == (404, "Not Found", "There is no step 6; the steps are 1 to 5.")
+        assert faulty_fields(answer) == ["step_number"]
+
+    def test_out_of_order_is_409(self, api, acme):
+        answer = send(api, drills.start(tenant_id=acme.pk))
+
+        assert problem(answer) == (
+            409, "Step out of order", "Step 4 is out of order; step 1 is to be done now.",
+        )  # fmt: skip
+
+    def test_of_workers_is_409(self, api, waiting):
+        assert problem(send(api, waiting, 5)) == (
+            409, "Step of workers", "Step 5 is done by workers; it can't be sent.",
+        )  # fmt: skip
+
+    def test_after_the_end_is_409(self, api, waiting):
+        operations.cancel_workflow(workflow_id=waiting.pk, by="ann")
+
+        status, title, detail = problem(send(api, waiting))
+        assert (status, title) == (409, "Workflow ended")
+        assert detail == f"Workflow {waiting.pk} is cancelled; nothing more can be done to it."
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"step_number": 4, "data": {}}, "data"),
+            ({"step_number": 4, "data": {"amount": 1, "word": "a\0b"}}, "data.word"),
+            ({"step_number": 4, "data": {"amount": 1, "word": "\ud800"}}, "data.word"),
+            ({"step_number": 0, "data": {}}, "step_number"),
+            ({"data": {}}, "step_number"),
+            ({"step_number": 4, "data": 7}, "data"),
+        ],
+    )
+    def test_that_is_wrong_names_the_field(self, api, waiting, body, field):
+        answer = api("post", f"/{waiting.pk}/steps", body)
+
+        assert (answer.status_code, faulty_fields(answer)) == (422, [field])
+        assert drills.step(waiting, 4).status == "waiting"
+
+    def test_of_anothers_is_404(self, others, waiting):
+        assert send(others, waiting).status_code == 404
+        assert effects("approve") == 0
+
+
+class TestCancel:
+    def test_ends_it_and_shows_it(self, api, waiting, ann):
+        answer = api("post", f"/{waiting.pk}/cancel")
+
+        assert answer.status_code == 200
+        assert (answer.json()["status"], answer.json()["error"]) == (
+            "cancelled", f"Cancelled by {ann}.",
+        )  # fmt: skip
+        assert answer.json()["ended_at"]
+        assert problem(api("post", f"/{waiting.pk}/cancel"))[:2] == (409, "Workflow ended")
+
+    def test_of_anothers_is_404(self, others, waiting):
+        assert others("post", f"/{waiting.pk}/cancel").status_code == 404
+        assert drills.fresh(waiting).is_live
+
+
+class TestRestart:
+    def test_goes_on_as_a_new_one(self, api, waiting):
+        api("post", f"/{waiting.pk}/cancel")
+        answer = api("post", f"/{waiting.pk}/restart", {})
+
+        new = answer.json()
+        assert answer.status_code == 202
+        assert (new["restart_of"], new["step_number"]) == (str(waiting.pk), 4)
+        assert api("get", f"/{waiting.pk}").json()["restarted_as"] == new["id"]
+
+    def test_goes_on_from_an_earlier_step(self, api, waiting):
+        api("post", f"/{waiting.pk}/cancel")
+
+        new = api("post", f"/{waiting.pk}/restart", {"from_step": 2}).json()
+        assert [step["number"] for step in new["steps"]] == [1, 2]
+
+    def test_of_a_live_one_or_of_the_same_again_is_409(self, api, waiting):
+        path = f"/{waiting.pk}/restart"
+        assert problem(api("post", path, {}))[:2] == (409, "Not restartable")
+        api("post", f"/{waiting.pk}/cancel")
+        api("post", path, {})
+
+        assert problem(api("post", path, {}))[:2] == (409, "Not restartable")
+
+    def test_of_anothers_is_404(self, others, waiting):
+        operations.cancel_workflow(workflow_id=waiting.pk, by="ann")
+
+        assert others("post", f"/{waiting.pk}/restart", {}).status_code == 404
