@@ -1,12 +1,8 @@
 """The cells that change while an export runs: drawn once by the page, then again by its poller."""
 
-from typing import Any
-
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
-from django.urls import reverse
-from django.utils.html import format_html
 
 from exports.models import Export
 from exports.states import ExportStatus
@@ -26,7 +22,7 @@ def status(export: Export) -> str:
 
 def progress(export: Export) -> str:
     context = {"percent": percent(export), "text": rows_so_far(export)}
-    return render_to_string("exports/progress.html", context)
+    return render_to_string("admin/jobs/progress.html", context)
 
 
 def rows(export: Export) -> str:
@@ -38,27 +34,6 @@ def size(export: Export) -> str:
 
 
 CELLS = {"status": status, "progress": progress, "rows": rows, "size": size}
-
-
-def moving(name: str, export: Export) -> str:
-    """Return a cell that `progress.js` draws again for as long as the export is live."""
-    return format_html(
-        '<div data-export="{}" data-cell="{}" data-live="{}" data-source="{}">{}</div>',
-        export.pk,
-        name,
-        "yes" if export.is_live else "no",
-        reverse("admin:exports_export_progress"),
-        CELLS[name](export),
-    )
-
-
-def as_json(export: Export) -> dict[str, Any]:
-    return {
-        "live": export.is_live,
-        "status": export.status,
-        "percent": percent(export),
-        "cells": {name: draw(export) for name, draw in CELLS.items()},
-    }
 
 
 def percent(export: Export) -> int:

@@ -1,14 +1,12 @@
 """Exports in the admin: request one, watch it, fetch its file, cancel it, run it again."""
 
-import uuid
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import path, reverse
+from django.urls import reverse
 from unfold.decorators import action
 
 from exports import operations
@@ -18,16 +16,15 @@ from exports.errors import ExportError
 from exports.models import Export
 from exports.queries import count_attempts
 from exports.responses import answer_download
-from jobs.admin.base import LedgerAdmin, age, link
+from jobs.admin.base import age, link
+from jobs.admin.moving import MovingAdmin
 from jobs.errors import JobError
-
-#: As many as `progress.js` asks for at once.
-POLLED_MAX = 100
 
 
 @admin.register(Export)
-class ExportAdmin(LedgerAdmin):
+class ExportAdmin(MovingAdmin):
     refusals = (JobError, ExportError)
+    row_cells = cells.CELLS
     form = RequestForm
     autocomplete_fields = ("tenant",)
     list_display = ("filename", "tenant", "status_cell", "progress_cell", "rows_cell", "size_cell",
@@ -42,9 +39,6 @@ class ExportAdmin(LedgerAdmin):
     shown_fields = ("status_cell", "progress_cell", "error", "id", "tenant", "requested_by",
                     "dataset", "format", "job_link", "attempts_so_far", "rows_cell", "size_cell",
                     "sha256", "created_at", "started_at", "settled_at")  # fmt: skip
-
-    class Media:
-        js = ("exports/progress.js",)
 
     def get_fields(self, request: HttpRequest, obj: Export | None = None) -> Any:
         return ("tenant", "dataset_name", "format") if obj is None else self.shown_fields
@@ -66,7 +60,7 @@ class ExportAdmin(LedgerAdmin):
     def has_retry_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("exports.retry_export")
 
-    # --- Request and watch ----------------------------------------------------------------------
+    # --- Request --------------------------------------------------------------------------------
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -82,21 +76,6 @@ class ExportAdmin(LedgerAdmin):
             format=form.cleaned_data["format"],
         )
         obj.__dict__.update(export.__dict__)
-
-    def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.progress_view)
-        return [path("progress", view, name="exports_export_progress"), *super().get_urls()]
-
-    def progress_view(self, request: HttpRequest) -> JsonResponse:
-        """Answer with the moving cells of the exports whose ids are asked for."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        try:
-            wanted = [uuid.UUID(each) for each in request.GET.getlist("id")[:POLLED_MAX]]
-        except ValueError:
-            raise Http404 from None
-        found = Export.objects.filter(pk__in=wanted)
-        return JsonResponse({"exports": {str(each.pk): cells.as_json(each) for each in found}})
 
     # --- Actions --------------------------------------------------------------------------------
 
@@ -157,19 +136,19 @@ class ExportAdmin(LedgerAdmin):
 
     @admin.display(description="Status", ordering="status")
     def status_cell(self, export: Export) -> str:
-        return cells.moving("status", export)
+        return self.moving("status", export)
 
     @admin.display(description="Progress")
     def progress_cell(self, export: Export) -> str:
-        return cells.moving("progress", export)
+        return self.moving("progress", export)
 
     @admin.display(description="Rows", ordering="row_count")
     def rows_cell(self, export: Export) -> str:
-        return cells.moving("rows", export)
+        return self.moving("rows", export)
 
     @admin.display(description="Size", ordering="size_bytes")
     def size_cell(self, export: Export) -> str:
-        return cells.moving("size", export)
+        return self.moving("size", export)
 
     @admin.display(description="Age", ordering="id")
     def since(self, export: Export) -> str:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 LIST = reverse("admin:exports_export_changelist")
 ADD = reverse("admin:exports_export_add")
-PROGRESS = reverse("admin:exports_export_progress")
+PROGRESS = reverse("admin:exports_export_cells")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -82,7 +82,7 @@ class TestList:
         assert "processing" in page
         assert "1,200 of 2,400" in page
         assert 'aria-valuenow="50"' in page
-        assert "exports/progress.js" in page
+        assert "jobs/moving.js" in page
 
     def test_shows_rows_and_size_of_what_is_done(self, operator, export):
         run_enqueued_jobs()
@@ -112,19 +112,30 @@ class TestPage:
 
 
 class TestProgressView:
-    def test_answers_with_the_cells_that_move(self, operator, half_done):
-        answer = operator.get(PROGRESS, {"id": half_done.pk}).json()["exports"][str(half_done.pk)]
-        assert (answer["live"], answer["percent"]) == (True, 50)
-        assert "1,200 of 2,400" in answer["cells"]["progress"]
+    @pytest.fixture
+    def ask(self, operator, export):
+        def ask():
+            asked = {"id": export.pk, "cell": ["status", "progress", "rows", "size"]}
+            return operator.get(PROGRESS, asked).json()["rows"][str(export.pk)]
 
-    def test_says_when_nothing_moves_any_more(self, operator, export):
+        return ask
+
+    def test_answers_with_the_cells_that_move(self, ask, half_done):
+        answer = ask()
+        assert answer["live"] is True
+        assert "1,200 of 2,400" in answer["cells"]["progress"]
+        assert 'aria-valuenow="50"' in answer["cells"]["progress"]
+
+    def test_says_when_nothing_moves_any_more(self, ask):
         run_enqueued_jobs()
-        answer = operator.get(PROGRESS, {"id": export.pk}).json()["exports"][str(export.pk)]
-        assert (answer["live"], answer["status"], answer["percent"]) == (False, "completed", 100)
+        answer = ask()
+        assert answer["live"] is False
+        assert "completed" in answer["cells"]["status"]
+        assert 'aria-valuenow="100"' in answer["cells"]["progress"]
 
     def test_knows_no_nonsense(self, operator, export):
         assert operator.get(PROGRESS, {"id": "nonsense"}).status_code == 404
-        assert operator.get(PROGRESS).json() == {"exports": {}}
+        assert operator.get(PROGRESS).json() == {"rows": {}}
 
 
 class TestRequest:
