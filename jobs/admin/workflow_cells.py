@@ -51,7 +51,10 @@ def deadline(workflow: Workflow) -> str:
 
 
 def error(workflow: Workflow) -> str:
-    return workflow.error or "-"
+    if not workflow.error:
+        return ""
+    red = '<p class="text-red-600 text-sm dark:text-red-400" style="margin-top: .75rem">{}</p>'
+    return format_html(red, workflow.error)
 
 
 def ended(workflow: Workflow) -> str:

@@ -14,6 +14,7 @@ from unfold.decorators import action
 
 from jobs.admin import workflow_cells as cells
 from jobs.admin.base import age, link, preformatted
+from jobs.admin.countdown import in_utc
 from jobs.admin.jobs import name_of_tenant, with_tenant_names
 from jobs.admin.moving import MovingAdmin
 from jobs.admin.workflow_filters import AgeFilter
@@ -26,6 +27,9 @@ from jobs.workflows import operations
 from jobs.workflows.errors import WorkflowError
 from jobs.workflows.timers import TIMEOUT
 
+#: The cells of a workflow's page that are as wide as it is.
+CARDS = ("error", "timeline", "timers", "history")
+
 
 @admin.register(Workflow)
 class WorkflowAdmin(MovingAdmin):
@@ -37,17 +41,16 @@ class WorkflowAdmin(MovingAdmin):
     list_filter = ("status", ("name", AllValuesFieldListFilter), AgeFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "The id of a workflow, its tenant or the job of a step."
+    search_help_text = "The id of a workflow, tenant or step's job."
     actions = ("cancel_selected",)
     actions_detail = ("cancel", "restart", "move_deadline")
     change_form_before_template = "admin/jobs/workflow_page.html"
     fieldsets = (
         (
             "What it is",
-            {"fields": ("name", "version", "id", "tenant", "user_id", "key", "error_cell")},
+            {"fields": ("name", "version", "id", "tenant", "user_id", "key")},
         ),
-        ("Line", {"fields": ("restart_of_link", "restarted_as_link")}),
-        ("Times", {"fields": ("created_at", "ended_cell")}),
+        ("Times", {"fields": ("started", "ended_cell")}),
         ("State", {"fields": ("state_cell", "began_with")}),
     )
 
@@ -88,7 +91,8 @@ class WorkflowAdmin(MovingAdmin):
         summary = ("status", "progress", "step", "deadline")
         return {
             "summary": [(name.capitalize(), self.moving(name, workflow)) for name in summary],
-            **{name: self.moving(name, workflow) for name in ("timeline", "timers", "history")},
+            "line": line_of(workflow),
+            **{name: self.moving(name, workflow) for name in CARDS},
         }
 
     # --- Who may do what ------------------------------------------------------------------------
@@ -190,9 +194,9 @@ class WorkflowAdmin(MovingAdmin):
     def since(self, workflow: Workflow) -> str:
         return age(workflow.created_at)
 
-    @admin.display(description="Error")
-    def error_cell(self, workflow: Workflow) -> str:
-        return self.moving("error", workflow)
+    @admin.display(description="Started at")
+    def started(self, workflow: Workflow) -> str:
+        return in_utc(workflow.created_at)
 
     @admin.display(description="Ended at")
     def ended_cell(self, workflow: Workflow) -> str:
@@ -206,13 +210,12 @@ class WorkflowAdmin(MovingAdmin):
     def began_with(self, workflow: Workflow) -> str:
         return preformatted(as_text(workflow.initial_state))
 
-    @admin.display(description="Goes on with what")
-    def restart_of_link(self, workflow: Workflow) -> str:
-        return link(workflow.restart_of)
 
-    @admin.display(description="Restarted as")
-    def restarted_as_link(self, workflow: Workflow) -> str:
-        return link(Workflow.objects.filter(restart_of=workflow).first())
+def line_of(workflow: Workflow) -> list[tuple[str, str]]:
+    """Return what it goes on with, and what goes on with it, as far as there are any."""
+    again = Workflow.objects.filter(restart_of=workflow).first()
+    line = (("It goes on with", workflow.restart_of), ("It was restarted as", again))
+    return [(words, link(row)) for words, row in line if row]
 
 
 def idle_actions(workflow: Workflow) -> set[str]:
