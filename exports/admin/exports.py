@@ -32,12 +32,12 @@ class ExportAdmin(MovingAdmin):
     list_filter = ("status", "format")
     list_select_related = ("tenant", "requested_by")
     search_fields = ("id",)
-    searched_ids = ("pk", "job_id", "tenant_id")
-    search_help_text = "The id of an export, its job or a tenant."
+    searched_ids = ("pk", "job_id", "workflow_id", "tenant_id")
+    search_help_text = "The id of an export, its job, its workflow or a tenant."
     actions = ("cancel_selected", "retry_selected")
     actions_detail = actions_row = ("download", "cancel", "retry")
     shown_fields = ("status_cell", "progress_cell", "error", "id", "tenant", "requested_by",
-                    "dataset", "format", "job_link", "attempts_so_far", "rows_cell", "size_cell",
+                    "dataset", "format", "made_by", "attempts_so_far", "rows_cell", "size_cell",
                     "sha256", "created_at", "started_at", "settled_at")  # fmt: skip
 
     def get_fields(self, request: HttpRequest, obj: Export | None = None) -> Any:
@@ -154,9 +154,10 @@ class ExportAdmin(MovingAdmin):
     def since(self, export: Export) -> str:
         return age(export.created_at)
 
-    @admin.display(description="Job")
-    def job_link(self, export: Export) -> str:
-        return link(export.job)
+    @admin.display(description="Made by")
+    def made_by(self, export: Export) -> str:
+        """Its job; a large one's workflow, which has many."""
+        return link(export.workflow or export.job)
 
     @admin.display(description="Attempts")
     def attempts_so_far(self, export: Export) -> int:
