@@ -1,55 +1,26 @@
 """Workflows whose processes are killed at every named crash point: each step applied once."""
 
-import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import pytest
-from django.utils import timezone
 
-from jobs.workflows import operations
-from jobs.workflows.timers import TIMEOUT
-from tests.harness import deaths, ledger, stepping
-from tests.harness.crash_points import env_for, mark_of
-from tests.harness.processes import Web
-from tests.harness.stepping import COMPLETED, IMPATIENT, SECONDS, WORKFLOWS
+from tests.harness import dooming, ledger, stepping
+from tests.harness.crash_points import env_for
+from tests.harness.dooming import RELAYS, RELAYS_WITH_TIMERS, Doomed
 from tests.harness.system import System
 from tests.harness.workflow_crash_points import IN_REQUESTS, IN_STEPS, IN_TIMEOUTS
-from tests.harness.workflows import NAME
-
-TIMES = 20
-RELAYS = ("relay.after_take", "relay.after_publish")
-RELAYS_WITH_TIMERS = ("relay.before_timers_commit", "relay.after_timers")
-
-#: The history of one that waits for its client when its deadline comes.
-TIMED_OUT = [*COMPLETED[:4], ("timeout", 4, "timeout")]
-
-
-@dataclass
-class Doomed:
-    """Workflows by their labels, which begin with the points at which their processes die."""
-
-    steps: dict[str, uuid.UUID] = field(default_factory=dict)
-    timeouts: dict[str, uuid.UUID] = field(default_factory=dict)
-    requests: dict[str, uuid.UUID] = field(default_factory=dict)
-
-    @property
-    def completed(self) -> dict[str, uuid.UUID]:
-        return self.steps | self.requests
 
 
 @pytest.fixture(scope="module")
 def system(shared_system: System) -> System:
-    # However long it takes: what timed out meanwhile is one incident, and one alert.
-    shared_system.env |= IMPATIENT | {"ALERTS_INTERVAL_SECONDS": "86400"}
+    shared_system.env |= dooming.ENV
     return shared_system
 
 
 @pytest.fixture(scope="module")
 def doomed(system: System) -> Doomed:
     """One workflow for each point, all at once."""
-    return doom(system, times=1)
+    return dooming.doom(system, times=1)
 
 
 @pytest.fixture(scope="module")
@@ -63,25 +34,25 @@ def quiet(system: System, doomed: Doomed) -> None:
 @pytest.fixture
 def no_relay(system: System, quiet: None) -> Iterator[None]:
     """Leave no relay but those that a test starts itself."""
-    kill_all(system, "relay")
+    dooming.kill_all(system, "relay")
     yield
-    kill_all(system, "relay")
+    dooming.kill_all(system, "relay")
 
 
 class TestAWorkerThatDies:
     @pytest.mark.parametrize("point", IN_STEPS)
     def test_in_a_step_lets_another_one_go_on(self, system, doomed, point):
-        assert_completed(system, doomed, point)
+        dooming.assert_completed(system, doomed, point)
 
     @pytest.mark.parametrize("point", IN_TIMEOUTS)
     def test_in_a_timeout_lets_another_one_fire_it_once(self, system, doomed, point):
-        assert_timed_out(system, doomed, point)
+        dooming.assert_timed_out(system, doomed, point)
 
 
 class TestAWebProcessThatDies:
     @pytest.mark.parametrize("point", IN_REQUESTS)
     def test_in_a_request_lets_its_client_send_it_again(self, system, doomed, point):
-        assert_completed(system, doomed, point)
+        dooming.assert_completed(system, doomed, point)
 
 
 class TestARelayThatDies:
@@ -92,7 +63,7 @@ class TestARelayThatDies:
 
         system.relay()
 
-        complete(system, workflow_id)
+        dooming.complete(system, workflow_id)
         stepping.assert_completed_once(system, workflow_id, point)
 
     @pytest.mark.parametrize("point", RELAYS_WITH_TIMERS)
@@ -102,7 +73,7 @@ class TestARelayThatDies:
         relay = system.relay()
         stepping.wait_for_step(system, 4, workflow_id)
         relay.kill()
-        make_due(system, workflow_id)
+        dooming.make_due(system, workflow_id)
 
         # When the relay that sees it dies, before its job is on its way
         system.relay(env=env_for(system, point)).wait_until_gone()
@@ -111,7 +82,7 @@ class TestARelayThatDies:
 
         # Then another one fires it
         stepping.wait_for_end(system, "timeout", workflow_id)
-        assert_timed_out_once(system, workflow_id, point)
+        dooming.assert_timed_out_once(system, workflow_id, point)
 
 
 class TestAWorkerThatDiesWithAllItsChildren:
@@ -120,7 +91,7 @@ class TestAWorkerThatDiesWithAllItsChildren:
     @pytest.mark.parametrize("point", ["long.after_work", "join.before_commit"])
     def test_lets_another_worker_go_on(self, system, quiet, point):
         label = f"{point} group"
-        kill_all(system)
+        dooming.kill_all(system)
         system.relay()
         worker = system.worker("group", env=env_for(system, point, by="group"))
         workflow_id = stepping.start(system, label, crash_at=point)
@@ -128,183 +99,10 @@ class TestAWorkerThatDiesWithAllItsChildren:
 
         system.worker("second")
 
-        complete(system, workflow_id)
+        dooming.complete(system, workflow_id)
         stepping.assert_completed_once(system, workflow_id, label)
 
 
 class TestAfterAllThat:
     def test_nothing_is_left_and_everybody_was_told_once(self, system, quiet):
-        assert_nothing_left(system)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1_800)
-class TestTwentyTimesEach:
-    @pytest.fixture(autouse=True)
-    def alone(self, system: System) -> Iterator[None]:
-        """Leave no process to the next test."""
-        yield
-        kill_all(system)
-
-    def test_completes_each_once(self, system):
-        # Given a hundred and more of workflows, twenty of them for each point
-        doomed = doom(system, times=TIMES)
-
-        # Then each has met its death and is completed once, or has timed out once
-        for point in (*IN_STEPS, *IN_REQUESTS):
-            assert_completed(system, doomed, point, times=TIMES)
-        for point in IN_TIMEOUTS:
-            assert_timed_out(system, doomed, point, times=TIMES)
-        assert_nothing_left(system)
-
-    def test_survives_relays_that_die(self, system):
-        system.worker(concurrency=4)
-        for point in RELAYS:
-            for number in range(TIMES):
-                workflow_id = stepping.start(system, f"{point} r{number}")
-                die_of(system, point)
-                relay = system.relay()
-                complete(system, workflow_id)
-                stepping.assert_completed_once(system, workflow_id, f"{point} r{number}")
-                relay.kill()
-        system.relay()
-        assert_nothing_left(system)
-
-    def test_survives_relays_that_die_with_a_timer(self, system):
-        system.worker(concurrency=4)
-        for point in RELAYS_WITH_TIMERS:
-            for number in range(TIMES):
-                relay = system.relay()
-                workflow_id = stepping.start(system, f"{point} r{number}")
-                stepping.wait_for_step(system, 4, workflow_id)
-                relay.kill()
-                make_due(system, workflow_id)
-                die_of(system, point)
-                relay = system.relay()
-                stepping.wait_for_end(system, "timeout", workflow_id)
-                assert_timed_out_once(system, workflow_id, f"{point} r{number}")
-                relay.kill()
-        system.relay()
-        assert_nothing_left(system)
-
-
-def doom(system: System, *, times: int) -> Doomed:
-    """Start workflows that die at every point, send their steps, and let deadlines come."""
-    web = system.web(env=env_for(system, ",".join(IN_REQUESTS)))
-    system.relay()
-    system.worker("doomed", env=env_for(system, ",".join(IN_STEPS | IN_TIMEOUTS)), concurrency=4)
-    doomed = Doomed()
-    for number in range(times):
-        for point in IN_STEPS:
-            doomed.steps[f"{point} {number}"] = start(system, point, number)
-        for point in IN_TIMEOUTS:
-            doomed.timeouts[f"{point} {number}"] = start(system, point, number)
-        for point in IN_REQUESTS:
-            doomed.requests[f"{point} {number}"] = start_by_request(system, web, point, number)
-    ids = [*doomed.completed.values(), *doomed.timeouts.values()]
-    stepping.wait_for_step(system, 4, *ids, seconds=SECONDS * times)
-    make_due(system, *doomed.timeouts.values())
-    confirm_all(system, web, [*doomed.completed.values()])
-    return doomed
-
-
-def start(system: System, point: str, number: int) -> uuid.UUID:
-    return stepping.start(system, f"{point} {number}", crash_at=point)
-
-
-def start_by_request(system: System, web: Web, point: str, number: int) -> uuid.UUID:
-    label = f"{point} {number}"
-    body = {"name": NAME, "data": {"label": label, "crash_at": point}}
-    key = label.replace(" ", "-")
-    with web.client(system.people.acme.token) as client:
-        answer = stepping.send_until_answered(
-            client, WORKFLOWS, json=body, headers={"Idempotency-Key": key}
-        )
-    assert answer.status_code == 202, answer.text
-    return uuid.UUID(answer.json()["workflow_id"])
-
-
-def confirm_all(system: System, web: Web, ids: list[uuid.UUID]) -> None:
-    def confirm(workflow_id: uuid.UUID) -> None:
-        with web.client(system.people.acme.token) as client:
-            answer = stepping.confirm(client, workflow_id)
-            assert answer.status_code == 200, answer.text
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(confirm, ids))
-
-
-def complete(system: System, workflow_id: uuid.UUID) -> None:
-    """Do the synchronous step as soon as it is its turn, and wait for the end."""
-    stepping.wait_for_step(system, 4, workflow_id)
-    with system.orm():
-        tenant_id = uuid.UUID(system.people.acme.id)
-        operations.send_step(
-            workflow_id=workflow_id, number=4, data={"by": "somebody"}, tenant_id=tenant_id
-        )
-    stepping.wait_for_end(system, "completed", workflow_id)
-
-
-def make_due(system: System, *workflow_ids: uuid.UUID) -> None:
-    with system.orm():
-        for workflow_id in workflow_ids:
-            operations.set_timer(workflow_id=workflow_id, name=TIMEOUT, due_at=timezone.now())
-
-
-def die_of(system: System, point: str) -> None:
-    """Let a relay die at this point, once more."""
-    mark_of(system, point).unlink(missing_ok=True)
-    system.relay(env=env_for(system, point)).wait_until_gone()
-
-
-def assert_completed(system: System, doomed: Doomed, point: str, *, times: int = 1) -> None:
-    labels = [f"{point} {number}" for number in range(times)]
-    ids = [doomed.completed[label] for label in labels]
-    stepping.wait_for_end(system, "completed", *ids, seconds=SECONDS * times)
-    for label in labels:
-        assert mark_of(system, f"{point}.{label}").exists(), f"{label} never died"
-        stepping.assert_completed_once(system, doomed.completed[label], label)
-
-
-def assert_timed_out(system: System, doomed: Doomed, point: str, *, times: int = 1) -> None:
-    labels = [f"{point} {number}" for number in range(times)]
-    ids = [doomed.timeouts[label] for label in labels]
-    stepping.wait_for_end(system, "timeout", *ids, seconds=SECONDS * times)
-    for label in labels:
-        # A workflow's end comes before the job that stops its steps: that may die yet.
-        died = mark_of(system, f"{point}.{label}").exists
-        system.wait_for(died, seconds=SECONDS, what=f"{label} died")
-        assert_timed_out_once(system, doomed.timeouts[label], label)
-
-
-def assert_timed_out_once(system: System, workflow_id: uuid.UUID, label: str) -> None:
-    assert stepping.history(system, workflow_id) == TIMED_OUT
-    left = stepping.effects(system, label)
-    assert (left["begin"], left["timeout"], left["confirm"], left["finish"]) == (1, 1, 0, 0)
-    statuses = [step["status"] for step in stepping.steps(system, workflow_id)]
-    assert statuses == ["done"] * 5 + ["cancelled"]
-    assert stepping.timers_left(system, workflow_id) == 0
-
-
-def assert_nothing_left(system: System) -> None:
-    """Wait until all is quiet; then nothing is live, and each timeout was told of once."""
-    ledger.wait_until_all_settled(system)
-    deaths.wait_until_quiet(system)
-    assert set(ledger.count_by_state(system)) == {"succeeded"}
-    assert system.value("SELECT count(*) FROM jobs_workflowtimer") == 0
-    assert system.value("SELECT count(*) FROM jobs_workflow WHERE status = 'processing'") == 0
-    timeouts = system.value("SELECT count(*) FROM jobs_workflow WHERE status = 'timeout'")
-    told = "SELECT past_count FROM jobs_incident WHERE kind = 'workflow_timeout'"
-    assert system.value(told) == timeouts
-    assert system.value("SELECT count(*) FROM jobs_alert") == 1
-    mails = system.rows("SELECT status FROM notifications_notification")
-    assert [mail["status"] for mail in mails] == ["sent"] * timeouts
-    letters = system.rows("SELECT DISTINCT state FROM jobs_deadletter")
-    assert [letter["state"] for letter in letters] in ([], ["superseded"])
-
-
-def kill_all(system: System, name: str = "") -> None:
-    """Kill the processes whose names begin so."""
-    for process in system.processes:
-        if process.name.startswith(name):
-            process.kill()
+        dooming.assert_nothing_left(system)
