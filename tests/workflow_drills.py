@@ -169,7 +169,8 @@ def fresh(workflow: Workflow) -> Workflow:
     return Workflow.objects.get(pk=workflow.pk)
 
 
-def step(workflow: Workflow, number: int, branch: int = 0) -> WorkflowStep:
+def step(workflow: Workflow, number: int, branch: int = 0) -> Any:
+    """Return the row of a step, or of a branch of it."""
     return workflow.steps.get(number=number, branch=branch)
 
 
@@ -208,7 +209,8 @@ def moment(**later: float) -> datetime:
     return timezone.now() + timedelta(**later)
 
 
-def timer(workflow: Workflow, name: str) -> WorkflowTimer | None:
+def timer(workflow: Workflow, name: str) -> Any:
+    """Return the timer of this name, or None if it is not set."""
     return workflow.timers.filter(name=name).first()
 
 
@@ -233,7 +235,7 @@ def live_jobs() -> int:
 
 def waits_of(job: Job) -> list[float]:
     """Fail its attempts, and return the seconds that it waited after each but the last."""
-    waits = []
+    waits: list[float] = []
     while True:
         make_due(job)
         before = moment()
@@ -252,6 +254,6 @@ def fault(_: Any) -> None:
 
 def die(job: Job, message: Message) -> None:
     """Let a worker claim the job and fall silent, and let recovery put the job back."""
-    lifecycle.claim(message.id, message.dispatch, worker="dies")
+    lifecycle.claim(job.pk, message.dispatch, worker="dies")
     lifecycle.put_back(Job.objects.get(pk=job.pk), "its worker is silent")
     make_due(job)

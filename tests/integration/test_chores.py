@@ -1,6 +1,7 @@
 """What the relay does now and then for others: none keeps another back, or ends the relay."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError
@@ -31,8 +32,7 @@ def relay(settings):
     settings.JOBS_RELAY_POLL_SECONDS = 0.05
     stopping, broker = threading.Event(), Recorder()
     thread = threading.Thread(target=RelayDaemon(broker, stopping).run)
-    thread.sent = broker.sent
-    yield thread
+    yield SimpleNamespace(start=thread.start, sent=broker.sent)
     stopping.set()
     thread.join(SAFETY_NET_SECONDS)
     assert not thread.is_alive()
@@ -55,7 +55,12 @@ class TestDoWhatIsDue:
 
     def test_that_fails_keeps_no_other_back_and_comes_again(self):
         done = []
-        chores.register("bad", lambda: done.append("bad") or fault(), every_seconds=0)
+
+        def bad():
+            done.append("bad")
+            fault()
+
+        chores.register("bad", bad, every_seconds=0)
         chores.register("good", lambda: done.append("good"), every_seconds=0)
 
         chores.do_what_is_due()

@@ -65,11 +65,9 @@ class TestDeleteExpiredWorkflows:
         assert drills.fresh(new).restart_of is None
 
     def test_takes_more_than_a_batch(self, days):
-        for _ in range(3):
-            ended(days(11))
-        rows = Workflow.objects.first()
+        name = [ended(days(11)).name for _ in range(3)][0]
         Workflow.objects.bulk_create(
-            Workflow(name=rows.name, version=1, tenant_id=ACME, step_count=5, status="failed",
+            Workflow(name=name, version=1, tenant_id=ACME, step_count=5, status="failed",
                      ended_at=days(12))
             for _ in range(BATCH_WORKFLOWS)
         )  # fmt: skip
