@@ -76,7 +76,7 @@ class PartDamaged(ExportError):
 
     def __init__(self, key: str, fault: str) -> None:
         self.key = key
-        super().__init__(f"The part {key} {fault}. Write it again, or request the export again.")
+        super().__init__(f"The part {key} {fault}. Retry the export: it is written again.")
 
 
 class ManifestDamaged(ExportError):

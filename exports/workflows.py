@@ -27,8 +27,8 @@ from exports.parts.removing import remove_parts
 from exports.parts.writing import write_part
 from exports.payloads import ExportPayload
 from jobs import job_task
-from jobs.errors import GiveUp
-from jobs.models import Job
+from jobs.errors import GiveUp, NotWanted
+from jobs.models import Job, WorkflowStep
 from jobs.workflows import StepRun, WorkflowDefinition
 
 PLAN, WRITE, ASSEMBLE, DESCRIBE = 1, 2, 3, 4
@@ -41,12 +41,28 @@ class ExportState(BaseModel):
     export_id: uuid.UUID
 
 
+def is_in_store(row: WorkflowStep) -> bool:
+    """
+    Tell whether a part that was written is still there: the clean-up takes those of the ended.
+
+    What it holds is checked when the file is put together.
+    """
+    part = PartFacts.from_json(row.output or {})
+    try:
+        return operations.object_store().size(part.key) == part.size_bytes
+    except NoSuchObject:
+        return False
+
+
 export_in_parts = WorkflowDefinition(
     operations.WORKFLOW,
     state=ExportState,
     deadline=DEADLINE,
     on_ended=parting.write_workflow_outcome,
     on_restarted=parting.point_to_new_workflow,
+    last_restart=WRITE,
+    keeps=is_in_store,
+    tells_of_failure=True,
 )
 
 Run = StepRun[ExportState]
@@ -76,30 +92,51 @@ def write_one_part(run: Run) -> dict[str, Any]:
     """Write the rows of a range, as they are in one snapshot."""
     export = _export(run)
     showing = Showing(run, export, settings.EXPORTS_PART_ROWS)
-    return _write(run, export, KeyRange.from_json(run.input), showing).as_json()
+
+    def before_publish() -> None:
+        showing.show_all()
+        _check_is_wanted(run, export)
+
+    facts = write_part(
+        operations.object_store(),
+        get_dataset(export.dataset),
+        get_format(export.format),
+        export.tenant_id,
+        export.key,
+        KeyRange.from_json(run.input),
+        attempt=_next_attempt(run, export),
+        show=showing,
+        before_publish=before_publish,
+    )
+    return facts.as_json()
 
 
 @export_in_parts.long_step("exports.assemble_file", queue="exports", tells_of_failure=True)
 def assemble_file(run: Run) -> dict[str, Any]:
-    """Put the parts together, in order; what the store has lost of them is written again."""
+    """
+    Put the parts together, in order.
+
+    A part that is not what was written is deleted, so that a restart writes it again.
+    """
     export = _export(run)
-    parts = [_found(run, export, part) for part in _parts(run)]
-    showing = Showing(run, None, sum(part.rows for part in parts))
+    parts = _parts(run)
+    store = operations.object_store()
     try:
         file = assemble(
-            operations.object_store(),
+            store,
             get_format(export.format),
             get_dataset(export.dataset).names,
             export.key,
             parts,
             attempt=_next_attempt(run, export),
-            show=showing,
+            show=Showing(run, None, sum(part.rows for part in parts)),
             before_publish=lambda: _check_is_wanted(run, export),
         )
     except PartDamaged as damage:
-        operations.object_store().delete(damage.key)  # The next attempt finds it missing.
-        raise
-    return {"file": vars(file), "parts": [part.as_json() for part in parts]}
+        _check_is_wanted(run, export)
+        store.delete(damage.key)
+        raise GiveUp(str(damage)) from damage
+    return vars(file)
 
 
 @export_in_parts.long_step("exports.describe_file", queue="exports", tells_of_failure=True)
@@ -110,9 +147,10 @@ def describe_file(run: Run) -> None:
         operations.object_store(),
         export,
         get_dataset(export.dataset).names,
-        [PartFacts.from_json(each) for each in run.output_of(ASSEMBLE)["parts"]],
+        _parts(run),
         _file(run),
         attempt=_next_attempt(run, export),
+        before_publish=lambda: _check_is_wanted(run, export),
     )
 
 
@@ -157,39 +195,11 @@ class Showing:
         self.next_at = time.monotonic() + settings.EXPORTS_PROGRESS_SECONDS
 
 
-def _write(run: Run, export: Export, key_range: KeyRange, showing: Showing) -> PartFacts:
-    def before_publish() -> None:
-        showing.show_all()
-        _check_is_wanted(run, export)
-
-    return write_part(
-        operations.object_store(),
-        get_dataset(export.dataset),
-        get_format(export.format),
-        export.tenant_id,
-        export.key,
-        key_range,
-        attempt=_next_attempt(run, export),
-        show=showing,
-        before_publish=before_publish,
-    )
-
-
-def _found(run: Run, export: Export, part: PartFacts) -> PartFacts:
-    """Return a part that is in the store: the clean-up takes those of exports that had ended."""
-    try:
-        operations.object_store().size(part.key)
-    except NoSuchObject:
-        key_range = KeyRange(part.number, part.after, part.up_to)
-        return _write(run, export, key_range, Showing(run, None, part.rows))
-    return part
-
-
 def _export(run: Run) -> Export:
     try:
         return parting.get_export_of(run.workflow, run.state.export_id)
     except UnknownExport as error:
-        raise GiveUp(str(error)) from error
+        raise NotWanted("its export, which was deleted or is made by another workflow") from error
 
 
 def _parts(run: Run) -> list[PartFacts]:
@@ -197,7 +207,7 @@ def _parts(run: Run) -> list[PartFacts]:
 
 
 def _file(run: Run) -> FileFacts:
-    return FileFacts(**run.output_of(ASSEMBLE)["file"])
+    return FileFacts(**run.output_of(ASSEMBLE))
 
 
 def _next_attempt(run: Run, export: Export) -> int:

@@ -53,6 +53,8 @@ STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     jobs.workflows.errors.StateRefused: (422, "Invalid request", "data"),
     jobs.workflows.errors.StepOutOfOrder: (409, "Step out of order", "step_number"),
     jobs.workflows.errors.StepOfWorkers: (409, "Step of workers", "step_number"),
+    jobs.workflows.errors.StepRefused: (409, "Step refused", None),
+    jobs.workflows.errors.DeadlineKept: (409, "Deadline kept", None),
     jobs.workflows.errors.WorkflowEnded: (409, "Workflow ended", None),
     jobs.workflows.errors.WorkflowKeyInUse: (409, "Key in use", "key"),
     jobs.workflows.errors.NotRestartable: (409, "Not restartable", None),

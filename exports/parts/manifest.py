@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Self
@@ -68,6 +68,7 @@ def write_manifest(
     file_facts: FileFacts,
     *,
     attempt: int,
+    before_publish: Callable[[], None] = lambda: None,
 ) -> Manifest:
     """
     Publish what is known of an export's file, and return it. One that was there is replaced.
@@ -88,7 +89,7 @@ def write_manifest(
         code_version=CODE_VERSION,
         created_at=timezone.now(),
     )
-    with published(store, key, attempt=attempt, before_publish=lambda: None) as file:
+    with published(store, key, attempt=attempt, before_publish=before_publish) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
     return manifest
 

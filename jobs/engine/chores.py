@@ -1,5 +1,6 @@
 """What the relay does now and then for others, who register it: some relay always runs."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ _chores: dict[str, Chore] = {}
 def register(name: str, do: Callable[[], object], *, every_seconds: float) -> None:
     """Have something done about so often, by each relay; the same name replaces it."""
     _chores[name] = Chore(name, every_seconds, do)
+
+
+def seconds_until_next() -> float:
+    """Return how long the relay may sleep for their sake."""
+    now = time.monotonic()
+    return max(0.0, min((chore.next_at - now for chore in _chores.values()), default=math.inf))
 
 
 def do_what_is_due() -> None:

@@ -67,7 +67,7 @@ class RelayDaemon:
         if taken < settings.JOBS_RELAY_BATCH_JOBS:
             self._caught_up_at = timezone.now()
         if not (sent or taken):
-            self._alarm.sleep(relay.seconds_until_due())
+            self._alarm.sleep(min(relay.seconds_until_due(), chores.seconds_until_next()))
 
     def _show_life(self) -> None:
         if time.monotonic() < self._next_sign:

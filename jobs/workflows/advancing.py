@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from pydantic import BaseModel
 
 from jobs.models import Workflow, WorkflowChange, WorkflowStep
-from jobs.operations import enqueue
+from jobs.operations import enqueue, enqueue_many
 from jobs.states import StepStatus, WorkflowStatus
 from jobs.workflows import log_events
 from jobs.workflows.definition import Kind, Output, StepDefinition, StepRun, actor_of
@@ -38,8 +38,8 @@ def begin_step(workflow: Workflow, number: int) -> None:
     left = [each for each in enumerate(_inputs(workflow, step)) if each[0] not in kept]
     if not left:  # A parallel step without a branch: there is nothing to wait for.
         begin_step(workflow, number + 1)
-    for branch, given in left:
-        _store(workflow, step, branch, given)
+    else:
+        _store(workflow, step, left)
 
 
 def record_step(step: WorkflowStep, workflow: Workflow, output: Output, state: BaseModel) -> None:
@@ -113,16 +113,26 @@ def _inputs(workflow: Workflow, step: StepDefinition) -> Sequence[Any]:
     )
 
 
-def _store(workflow: Workflow, step: StepDefinition, branch: int, given: Any) -> None:
-    row = WorkflowStep(
-        workflow=workflow, number=step.number, branch=branch, name=step.name, input=given
-    )
+def _store(workflow: Workflow, step: StepDefinition, inputs: Sequence[tuple[int, Any]]) -> None:
+    """Store the branches and their jobs: each table is written once, however many there are."""
+    rows = [
+        WorkflowStep(
+            workflow=workflow, number=step.number, branch=branch, name=step.name, input=given
+        )
+        for branch, given in inputs
+    ]
     if step.kind != Kind.SYNCHRONOUS:
-        payload = StepPayload(workflow_id=workflow.pk, number=step.number, branch=branch)
-        row.job_id = enqueue(step.name, payload, **actor_of(workflow)).pk
-    row.save(force_insert=True)
+        payloads = [
+            StepPayload(workflow_id=workflow.pk, number=step.number, branch=row.branch)
+            for row in rows
+        ]
+        jobs = enqueue_many(step.name, payloads, **actor_of(workflow))
+        for row, job in zip(rows, jobs, strict=True):
+            row.job_id = job.pk
+    WorkflowStep.objects.bulk_create(rows, batch_size=500)
 
 
 def _percent(workflow: Workflow, branches: int, left: int) -> int:
+    """Of the steps that it began with; a release may have changed how many there are."""
     share = (branches - left) / branches
-    return int(100 * (workflow.step_number - 1 + share) / workflow.step_count)
+    return min(99, int(100 * (workflow.step_number - 1 + share) / workflow.step_count))

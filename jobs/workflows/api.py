@@ -14,6 +14,7 @@ from jobs.idempotency import Answer, answer_once
 from jobs.models import Workflow, WorkflowStep
 from jobs.states import StepStatus, WorkflowStatus
 from jobs.workflows import operations, queries
+from jobs.workflows.given import read, refuse_unknown
 from jobs.workflows.registry import get_public_definition
 from jobs.workflows.timers import deadline_of
 
@@ -140,6 +141,7 @@ def get_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Workflow:
 def send_step(request: HttpRequest, workflow_id: uuid.UUID, body: StepIn) -> dict[str, Any]:
     """One that the definition declares synchronous; sent again, it gets the stored result."""
     actor = require(request, WRITE)
+    queries.refuse_unknown_data(workflow_id, actor.tenant_id, body.step_number, body.data)
     step = operations.send_step(
         workflow_id=workflow_id,
         number=body.step_number,
@@ -173,8 +175,11 @@ def restart_workflow(request: HttpRequest, workflow_id: uuid.UUID, body: Restart
 
 def _start(actor: Member, body: WorkflowIn) -> Answer:
     definition = get_public_definition(body.name)
+    model = definition.start or definition.state
+    refuse_unknown(model, body.data)
+    begun = read(model, body.data).model_dump()
     workflow = operations.start_workflow(
-        definition.name, body.data, tenant_id=actor.tenant_id, user_id=actor.user_id
+        definition.name, begun, tenant_id=actor.tenant_id, user_id=actor.user_id
     )
     answer = {"workflow_id": str(workflow.pk), "status": "started"}
     return Answer(202, answer, location=reverse("api:workflow", args=[workflow.pk]))

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from jobs.models import Job, Workflow
+from jobs.models import Job, Workflow, WorkflowStep
 from jobs.payloads import Nothing
 
 State = TypeVar("State", bound=BaseModel)
@@ -124,6 +124,10 @@ class StepDefinition:
     branches: Callable[[StepRun[Any]], Sequence[Any]] | None = None
 
 
+def _always(_: WorkflowStep) -> bool:
+    return True
+
+
 def _nothing(*_: Any) -> None:
     """Do nothing: what a hook does where a definition declares none."""
 
@@ -143,6 +147,14 @@ class WorkflowDefinition(Generic[State]):
     version: int = 1
     deadline: timedelta = timedelta(seconds=DEADLINE_SECONDS)
     over_http: bool = False
+    #: What people may start it with; its state unless given.
+    start: type[BaseModel] | None = None
+    #: The last step that a restart begins with: what later ones need may be gone by then.
+    last_restart: int | None = None
+    #: Whether a branch that is done may be kept by a restart from its step.
+    keeps: Callable[[WorkflowStep], bool] = _always
+    #: Its `on_ended` tells whoever asked, so that `workflow.timed_out` need not.
+    tells_of_failure: bool = False
     on_ended: Callable[[Workflow], None] = _nothing
     on_restarted: Callable[[Workflow, Workflow], None] = _nothing
     steps: list[StepDefinition] = field(default_factory=list, init=False)

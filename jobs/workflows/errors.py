@@ -56,6 +56,10 @@ class StepOfWorkers(WorkflowError):
         super().__init__(f"Step {number} is done by workers; it can't be sent.")
 
 
+class StepRefused(WorkflowError):
+    """The step says that it can't be done as things are; nothing was done. Send it again later."""
+
+
 class WorkflowEnded(WorkflowError):
     """The workflow has reached a final status: nothing more can be done to it."""
 

@@ -1,5 +1,7 @@
 """Does what a timer is for, once: in the transaction that removes it."""
 
+from hashlib import sha256
+
 from django.utils import timezone
 
 from jobs.alerts.operations import raise_alert
@@ -12,7 +14,7 @@ from jobs.workflows.definition import TimerRun
 from jobs.workflows.errors import UnknownWorkflow
 from jobs.workflows.locking import lock_workflow
 from jobs.workflows.payloads import TimerPayload
-from jobs.workflows.registry import get_definition
+from jobs.workflows.registry import find_definition, get_definition
 from jobs.workflows.timers import TIMEOUT
 
 
@@ -74,7 +76,7 @@ def _locked(payload: TimerPayload) -> Workflow:
 
 
 def _timer(workflow: Workflow, payload: TimerPayload) -> WorkflowTimer:
-    timers = workflow.timers.filter(name=payload.name, setting=payload.setting)
+    timers = workflow.timers.filter(pk=payload.timer_id, setting=payload.setting)
     timer = timers.first()
     if timer is None:
         raise NotWanted("its timer, which was set anew or cancelled")
@@ -85,6 +87,7 @@ def _time_out(workflow: Workflow, *, error: str = "") -> None:
     """Mark the workflow, alert the operator, and tell whoever asked for it."""
     at = f"Step {workflow.step_number} was not done in time."
     advancing.end(workflow, WorkflowStatus.TIMEOUT, error=f"{at} {error}".strip())
+    definition = find_definition(workflow.name)
     about = {
         "workflow_id": str(workflow.pk),
         "name": workflow.name,
@@ -93,13 +96,18 @@ def _time_out(workflow: Workflow, *, error: str = "") -> None:
     }
     raise_alert(
         AlertKind.WORKFLOW_TIMEOUT,
-        fingerprint=f"workflow_timeout:{workflow.name}"[:64],
+        fingerprint=_fingerprint(workflow.name),
         message=f"Workflow {workflow.name} timed out at step {workflow.step_number}",
         data={"type": "workflow_timeout", "tenant_id": str(workflow.tenant_id), **about},
     )
     announce(
         "workflow.timed_out",
         tenant_id=workflow.tenant_id,
-        user_id=workflow.user_id,
+        user_id=None if definition and definition.tells_of_failure else workflow.user_id,
         data=about,
     )
+
+
+def _fingerprint(name: str) -> str:
+    """Names are longer than the column that incidents are found by."""
+    return f"workflow_timeout:{sha256(name.encode()).hexdigest()[:40]}"

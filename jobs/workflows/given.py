@@ -24,6 +24,13 @@ def read(model: type[BaseModel], data: BaseModel | Mapping[str, Any]) -> BaseMod
         raise StateRefused(faults) from None
 
 
+def refuse_unknown(model: type[BaseModel], data: Mapping[str, Any]) -> None:
+    """:raises StateRefused: if the data has what is no field of the model: often one mistyped."""
+    if unknown := sorted(data.keys() - model.model_fields.keys()):
+        known = ", ".join(model.model_fields) or "none"
+        raise StateRefused(f"{unknown[0]}: Unknown. Known: {known}.")
+
+
 def as_json(given: BaseModel) -> dict[str, Any]:
     """
     Return it as plain JSON values, which PostgreSQL stores.

@@ -9,15 +9,16 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from pydantic import BaseModel
 
-from jobs.errors import MoveRefused
-from jobs.models import Job, Workflow, WorkflowStep
-from jobs.states import StepStatus, WorkflowStatus
+from jobs.errors import GiveUp, MoveRefused
+from jobs.models import DeadLetter, Job, Workflow, WorkflowStep
+from jobs.states import DeadLetterState, StepStatus, WorkflowStatus
 from jobs.workflows import advancing, log_events, timers
 from jobs.workflows.definition import Kind, StepDefinition, StepRun, WorkflowDefinition
 from jobs.workflows.errors import (
     NotRestartable,
     StepOfWorkers,
     StepOutOfOrder,
+    StepRefused,
     UnknownStep,
     UnknownTimer,
     WorkflowEnded,
@@ -81,8 +82,8 @@ def send_step(
     :raises StepOfWorkers: if workers do it.
     :raises WorkflowEnded: if it ended before this step was done.
     :raises StepOutOfOrder: if another step is to be done first.
-    :raises StateRefused: if the data doesn't fit the step's input, or can't be stored; nothing is
-        done.
+    :raises StateRefused: if the data doesn't fit the step's input, or can't be stored.
+    :raises StepRefused: if the step itself says no, by `GiveUp`. In both cases nothing is done.
     """
     with transaction.atomic():
         workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
@@ -142,12 +143,15 @@ def restart_workflow(
     """
     with transaction.atomic():
         old = lock_workflow(workflow_id, tenant_id=tenant_id)
+        definition = get_definition(old.name)
         number = old.step_number if from_step is None else from_step
         _check_restart(old, number)
+        number = min(number, definition.last_restart or number)
         new = _successor(old, number)
-        _keep_results(old, new, number)
-        get_definition(old.name).on_restarted(old, new)
-        _begin(new, number, get_definition(old.name).deadline)
+        _keep_results(old, new, number, definition)
+        definition.on_restarted(old, new)
+        _close_dead_letters(old, by)
+        _begin(new, number, definition.deadline)
     log_events.restarted(old, new, by)
     return new
 
@@ -253,7 +257,18 @@ def _do(
     WorkflowStep.objects.filter(pk=row.pk).update(
         input=as_json(given), attempts=1, started_at=Now()
     )
-    advancing.record_step(row, workflow, step.function(run), run.state)
+    try:
+        output = step.function(run)
+    except GiveUp as refusal:
+        raise StepRefused(str(refusal)) from refusal
+    advancing.record_step(row, workflow, output, run.state)
+
+
+def _close_dead_letters(old: Workflow, by: str) -> None:
+    """Those of its steps wait for nobody any more. One that is stored only now stays open."""
+    jobs = old.steps.exclude(job_id=None).values("job_id")
+    letters = DeadLetter.objects.filter(job__in=jobs, state=DeadLetterState.OPEN)
+    letters.update(state=DeadLetterState.REPLAYED, handled_by=by[:200], handled_at=Now())
 
 
 def _check_restart(old: Workflow, number: int) -> None:
@@ -261,8 +276,9 @@ def _check_restart(old: Workflow, number: int) -> None:
         raise NotRestartable(f"Workflow {old.pk} is {old.status}; it can't be restarted.")
     if Workflow.objects.filter(restart_of=old).exists():
         raise NotRestartable(f"Workflow {old.pk} was restarted already; restart the newest.")
-    if not 1 <= number <= old.step_number:
-        raise NotRestartable(f"Workflow {old.pk} can go on from steps 1 to {old.step_number}.")
+    last = min(old.step_number, len(get_definition(old.name).steps))
+    if not 1 <= number <= last:
+        raise NotRestartable(f"Workflow {old.pk} can go on from steps 1 to {last}.")
 
 
 def _successor(old: Workflow, number: int) -> Workflow:
@@ -284,10 +300,14 @@ def _successor(old: Workflow, number: int) -> Workflow:
     return new
 
 
-def _keep_results(old: Workflow, new: Workflow, number: int) -> None:
+def _keep_results(
+    old: Workflow, new: Workflow, number: int, definition: WorkflowDefinition[Any]
+) -> None:
+    """Of the step it begins with, the branches that are done are kept if the step is theirs."""
     done = old.steps.filter(status=StepStatus.DONE)
-    last = number if number == old.step_number else number - 1  # Of that one, branches are left.
-    kept = list(done.filter(number__lte=last))
+    kept = list(done.filter(number__lt=number))
+    if number == min(old.step_number, definition.last_restart or old.step_number):
+        kept += [row for row in done.filter(number=number) if definition.keeps(row)]
     for row in kept:
         row.pk, row.workflow, row._state.adding = None, new, True
     WorkflowStep.objects.bulk_create(kept)

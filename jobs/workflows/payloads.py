@@ -12,10 +12,11 @@ class StepPayload(BaseModel):
 
 
 class TimerPayload(BaseModel):
-    """`setting`: which of its settings is due; a timer that was set anew is not this one."""
+    """Which row, and which of its settings, is due: a timer that was set anew is not this one."""
 
     workflow_id: uuid.UUID
     name: str
+    timer_id: int
     setting: int
 
 

@@ -1,9 +1,14 @@
 """What may be read of workflows."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from jobs.models import Workflow, WorkflowStep
+from jobs.workflows.definition import Kind
 from jobs.workflows.errors import UnknownWorkflow
+from jobs.workflows.given import refuse_unknown
+from jobs.workflows.registry import find_definition
 
 
 def get_workflow(workflow_id: uuid.UUID, *, tenant_id: uuid.UUID | None = None) -> Workflow:
@@ -38,3 +43,18 @@ def list_workflows(
 
 def list_steps(workflow: Workflow) -> list[WorkflowStep]:
     return list(workflow.steps.order_by("number", "branch"))
+
+
+def refuse_unknown_data(
+    workflow_id: uuid.UUID, tenant_id: uuid.UUID, number: int, data: Mapping[str, Any]
+) -> None:
+    """
+    Refuse what comes from outside and is no field of the step's input.
+
+    :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
+    :raises StateRefused: naming the field.
+    """
+    definition = find_definition(get_workflow(workflow_id, tenant_id=tenant_id).name)
+    step = definition.definition_of(number) if definition else None
+    if step and step.kind == Kind.SYNCHRONOUS:
+        refuse_unknown(step.input, data)

@@ -1,5 +1,7 @@
 """The jobs of workflows beside their steps."""
 
+import uuid
+
 from jobs.models import Job
 from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
@@ -9,7 +11,12 @@ from jobs.workflows import advancing, firing, operations, retention, timers
 from jobs.workflows.payloads import StopPayload, TimerPayload
 
 
-@job_task(name=timers.FIRE, on_settled=firing.note_end)
+def _apart(tenant_id: uuid.UUID, payload: TimerPayload) -> str:
+    """Not behind what else the tenant has waiting: a deadline is a deadline."""
+    return f"timers-{tenant_id}"
+
+
+@job_task(name=timers.FIRE, partition=_apart, on_settled=firing.note_end)
 def fire_timer(job: Job, payload: TimerPayload) -> None:
     """Do what a timer is for, once."""
     firing.fire(job, payload)

@@ -23,7 +23,7 @@ FIRE = "workflows.fire_timer"
 #: The timer that ends a workflow.
 TIMEOUT = "timeout"
 
-#: How many are enqueued in one look; the next look goes on.
+#: How many are enqueued in one transaction.
 BATCH_TIMERS = 500
 
 
@@ -63,7 +63,10 @@ def enqueue_due_timers() -> int:
         timers = list(rows.select_related("workflow")[:BATCH_TIMERS])
         for timer in timers:
             payload = TimerPayload(
-                workflow_id=timer.workflow_id, name=timer.name, setting=timer.setting
+                workflow_id=timer.workflow_id,
+                name=timer.name,
+                timer_id=timer.pk,
+                setting=timer.setting,
             )
             enqueue(FIRE, payload, **actor_of(timer.workflow))
         WorkflowTimer.objects.filter(pk__in=[timer.pk for timer in timers]).update(

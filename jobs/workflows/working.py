@@ -57,31 +57,32 @@ def _work_long(job: Job, payload: StepPayload) -> None:
     run = _run_of(workflow, row, job)
     output = _step_of(workflow, payload).function(run)
     with job.succeeding():
-        workflow, row = _look(payload)
+        workflow, row = _look(job, payload)
         state = get_definition(workflow.name).state.model_validate(workflow.state)
         advancing.record_step(row, workflow, output, state)
 
 
 def _take(job: Job, payload: StepPayload) -> tuple[Workflow, WorkflowStep]:
     """Note that an attempt begins; its number is the job's: a rollback takes a count of ours."""
-    workflow, row = _look(payload)
+    workflow, row = _look(job, payload)
     changes = {"status": StepStatus.RUNNING, "attempts": job.attempt, "started_at": Now()}
     WorkflowStep.objects.filter(pk=row.pk).update(**changes)
     row.refresh_from_db(fields=["attempts", "status"])
     return workflow, row
 
 
-def _look(payload: StepPayload) -> tuple[Workflow, WorkflowStep]:
+def _look(job: Job, payload: StepPayload) -> tuple[Workflow, WorkflowStep]:
     """
     Lock the workflow, and return it with the step.
 
-    :raises NotWanted: if it has ended, is gone, or the step is done: nobody waits for it.
+    :raises NotWanted: if it has ended, is gone, or the step is done or another job's.
     """
     try:
         workflow = lock_workflow(payload.workflow_id)
     except UnknownWorkflow:
         raise NotWanted("its workflow, which was deleted") from None
-    row = workflow.steps.filter(number=payload.number, branch=payload.branch).first()
+    rows = workflow.steps.filter(number=payload.number, branch=payload.branch, job_id=job.pk)
+    row = rows.first()
     if not workflow.is_live or row is None or row.status == StepStatus.DONE:
         raise NotWanted(OVER)
     return workflow, row

@@ -20,12 +20,16 @@ class ArchiveState(BaseModel):
     confirmed: bool = False
 
 
+class ArchiveStart(BaseModel):
+    project_id: uuid.UUID
+
+
 class Confirmation(BaseModel):
     confirmed: bool
 
 
 archive_project = WorkflowDefinition(
-    "workspace.archive_project", state=ArchiveState, over_http=True
+    "workspace.archive_project", state=ArchiveState, start=ArchiveStart, over_http=True
 )
 
 

@@ -279,15 +279,40 @@ class TestRetry:
 
 
 class TestDamage:
-    def test_to_a_part_makes_it_be_written_again(self, export, store, monkeypatch):
+    def test_to_a_part_fails_the_export_and_a_retry_writes_it_again(
+        self, export, retry, store, monkeypatch
+    ):
         def damage():
             put(store, part_key(export.key, 2), b"x")
 
         after(monkeypatch, "write", damage, time=4)
+        run_enqueued_jobs(raise_errors=False)
+        assert now(export).status == ExportStatus.FAILED
+        assert "is not what was written" in now(export).error
+
+        monkeypatch.undo()
+        written = note_written(monkeypatch)
+        retry()
+        run_enqueued_jobs()
+        assert written == [2]
+        assert_completed(store, export)
+
+
+class TestTheNight:
+    def test_takes_a_file_whose_export_is_made_again_all_the_same(
+        self, export, cancel, retry, store, monkeypatch
+    ):
+        # Given an export that was cancelled when its file was published, which the night took
+        after(monkeypatch, "describe", cancel)
+        run_enqueued_jobs()
+        monkeypatch.undo()
+        clean_up(store, now=timezone.now() + timedelta(days=2))
+        assert keys(store, "exports") == []
+
+        # When it is retried, then it is written anew, and is there
+        retry()
         run_enqueued_jobs()
         assert_completed(store, export)
-        steps = now(export).workflow.steps.filter(number=workflows.ASSEMBLE)
-        assert steps.get().attempts == 2
 
 
 class TestDeadline:

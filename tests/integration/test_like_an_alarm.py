@@ -11,6 +11,7 @@ from jobs.engine import chores
 from jobs.models import Job
 from jobs.workflows import operations
 from jobs.workflows.errors import UnknownTimer
+from jobs.workflows.sweep import sweep
 from jobs.workflows.timers import deadline_of, enqueue_due_timers
 from tests import workflow_drills as drills
 from tests.cleaning import meanwhile
@@ -85,7 +86,7 @@ class TestLikeAnAlarm:
         assert effects("remind") == 1
 
     def test_is_looked_for_every_two_seconds_by_each_relay(self):
-        assert chores._chores["workflow timers"].do is enqueue_due_timers
+        assert chores._chores["workflow timers"].do is sweep
         assert chores._chores["workflow timers"].every_seconds == 2
 
     def test_fires_until_it_is_done_and_takes_effect_once(self, workflow):

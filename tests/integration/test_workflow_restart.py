@@ -3,10 +3,11 @@
 import pytest
 
 from jobs.errors import GiveUp
-from jobs.models import Workflow
+from jobs.models import DeadLetter, Workflow
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows import operations
 from jobs.workflows.errors import NotRestartable, UnknownWorkflow, WorkflowKeyInUse
+from jobs.workflows.registry import get_definition
 from tests import workflow_drills as drills
 from tests.drills import ACME, GLOBEX, effects, leave_effect
 
@@ -50,6 +51,24 @@ class TestARestart:
         assert (now.status, now.percent, now.state["total"]) == ("completed", 100, 111)
         assert drills.step(new, 5).output == {"converted": [0, 1, 2]}
         assert (effects("prepare"), effects("approve"), effects("close")) == (1, 1, 1)
+
+    def test_closes_the_dead_letter_of_the_failed_step(self, failed):
+        job = drills.job_of(failed, 5)
+        letter = DeadLetter.objects.create(death=f"{job.pk}:1", job=job, body=b"", reason="failed")
+
+        restart(failed)
+
+        letter.refresh_from_db()
+        assert (letter.state, letter.handled_by) == ("replayed", "ann")
+
+    def test_begins_with_no_later_step_than_the_definition_says(self, failed, monkeypatch):
+        monkeypatch.setattr(get_definition(drills.ASSEMBLE), "last_restart", 3)
+        monkeypatch.setattr(get_definition(drills.ASSEMBLE), "keeps", lambda row: row.branch != 1)
+
+        new = drills.fresh(restart(failed))
+
+        assert new.step_number == 3
+        assert drills.statuses(new) == ["done", "done", "done", "waiting", "done"]
 
     def test_leaves_the_old_one_as_it_ended(self, failed):
         new = restart(failed)

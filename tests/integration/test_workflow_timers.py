@@ -7,7 +7,7 @@ from django.db import connection
 
 from jobs import operations as job_operations
 from jobs.models import Job, WorkflowTimer
-from jobs.workflows import operations
+from jobs.workflows import operations, sweep, timers
 from jobs.workflows.errors import UnknownTimer, UnknownWorkflow, WorkflowEnded
 from jobs.workflows.timers import deadline_of, due_timers, enqueue_due_timers
 from tests import workflow_drills as drills
@@ -171,15 +171,48 @@ class TestAnOperation:
                 operation(waiting, tenant_id=GLOBEX)
 
 
+class TestATimerThatIsCancelledAndSetAgain:
+    def test_is_another_than_the_one_whose_job_waits(self, waiting):
+        # Given a timer whose job waits for a worker
+        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        enqueue_due_timers()
+
+        # When it is cancelled and set for later
+        cancel_timer(waiting)
+        later = set_timer(waiting)
+
+        # Then that job is nothing, and the new timer stands
+        assert drills.deliver_due() == [IGNORED]
+        assert effects("remind") == 0
+        assert drills.timer(waiting, "remind").due_at == later
+
+
 class TestEnqueueDueTimers:
     def test_takes_each_that_is_due_once(self, waiting):
         set_timer(waiting, due_at=drills.moment(seconds=-1))
 
         assert [enqueue_due_timers(), enqueue_due_timers()] == [1, 0]
         assert fire_job().payload == {
-            "workflow_id": str(waiting.pk), "name": "remind", "setting": 1,
-        }  # fmt: skip
+            "workflow_id": str(waiting.pk),
+            "name": "remind",
+            "timer_id": drills.timer(waiting, "remind").pk,
+            "setting": 1,
+        }
         assert fire_job().tenant_id == ACME
+
+    def test_takes_all_of_an_outage_in_one_look(self, waiting, monkeypatch):
+        monkeypatch.setattr(timers, "BATCH_TIMERS", 2)
+        monkeypatch.setattr(sweep, "BATCH_TIMERS", 2)
+        for _ in range(5):
+            drills.let_it_be_due(drills.start(drills.WAIT), "timeout")
+
+        assert sweep.sweep() == 5
+
+    def test_puts_no_timer_behind_what_else_its_tenant_has_waiting(self, waiting):
+        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        enqueue_due_timers()
+
+        assert fire_job().partition == f"jobs/timers-{ACME}"
 
     def test_reads_only_what_is_due_among_ten_thousand(self, waiting):
         # Given ten thousand open workflows, of which one has a timer that is due

@@ -89,6 +89,7 @@ class TestStart:
             (ASSEMBLE | {"data": {"words": ["a\0b"]}}, "data.words.0"),
             (ASSEMBLE | {"data": {"words": ["\ud800"]}}, "data.words.0"),
             (ASSEMBLE | {"data": []}, "data"),
+            (ASSEMBLE | {"data": {"prats": 3}}, "data"),
         ],
     )
     def test_that_is_wrong_names_the_field(self, api, body, field):

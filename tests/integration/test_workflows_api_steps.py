@@ -2,12 +2,13 @@
 
 import pytest
 
+from jobs.errors import GiveUp
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows import operations
 from project.accounts.scopes import Role
 from tests import workflow_drills as drills
 from tests.api import faulty_fields, program
-from tests.drills import effects
+from tests.drills import effects, leave_effect
 from tests.people import make_member, make_tenant
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,25 @@ class TestStep:
             "status": "step_completed", "step_number": 4, "result": {"total": 11},
         }  # fmt: skip
         assert drills.fresh(waiting).step_number == 5
+
+    def test_with_a_field_too_many_is_refused_and_may_be_sent_again(self, api, waiting):
+        answer = send(api, waiting, data={"amount": 10, "amuont": 3})
+
+        assert answer.status_code == 422
+        assert "amuont: Unknown. Known: amount" in answer.json()["detail"]
+        assert send(api, waiting).status_code == 200
+
+    def test_that_says_no_leaves_nothing_and_may_be_sent_again(self, api, waiting, acts):
+        def refuse(_):
+            leave_effect("approve")
+            raise GiveUp("The office is closed.")
+
+        acts["approve"] = refuse
+        assert problem(send(api, waiting)) == (409, "Step refused", "The office is closed.")
+        assert effects("approve") == 0
+
+        del acts["approve"]
+        assert send(api, waiting).status_code == 200
 
     def test_repeated_gets_the_stored_result(self, api, waiting):
         first = send(api, waiting)
