@@ -50,7 +50,7 @@ types: $(VENV)/.dev  ## Check types.
 
 screenshots: $(VENV)/.dev  ## Take the pictures of the documentation anew.
 	@$(PY) -m project.services install --browser
-	@SCREENSHOTS=1 $(PY) -m pytest tests/acceptance/test_browser.py
+	@SCREENSHOTS=1 $(PY) -m pytest tests/acceptance/test_*browser.py
 
 chaos: $(VENV)/.dev  ## Let faults strike real processes, by seed, and see what became of each export.
 	@$(PY) -m project.services install

@@ -29,7 +29,7 @@ class Servers:
     def postgres(self) -> DatabaseServer:
         """:raises NotInstalled: if there is neither a URL nor a server to start."""
         url = os.environ.get("TEST_DATABASE_URL")
-        return DatabaseServer(url) if url else Postgres(self._run)
+        return DatabaseServer(url) if url else Postgres(self._run, fsync=False)
 
     @cached_property
     def rabbitmq(self) -> Broker:
