@@ -74,7 +74,6 @@ class TestOracle:
         assert [words.split(":")[0] for words in verdict.duplicated] == [twice]
         assert set(verdict.unexpected) == {f"export {stranger}", "file stray.csv"}
 
-
     def test_sees_who_was_not_told(self, system: System) -> None:
         # Given an export that was completed past the engine, so that nobody was told
         export_id = request_export(system)

@@ -89,11 +89,7 @@ class TestProcfile:
         assert callable(import_string(settings.WSGI_APPLICATION))
 
     def test_leaves_no_lane_without_a_worker(self) -> None:
-        worked = [
-            lane
-            for name in WORKERS
-            for lane in option(procfile()[name], "-Q").split(",")
-        ]
+        worked = [lane for name in WORKERS for lane in option(procfile()[name], "-Q").split(",")]
         assert sorted(worked) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
 
     def test_gives_each_worker_a_node_name_of_its_own(self) -> None:
