@@ -1,9 +1,11 @@
 """Do 10,000 open workflows slow down the answer for one, or the look for timers that are due?"""
 
+import random
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from statistics import median
@@ -14,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from rich.console import Console
 
-from bench.rounds import Figure, Goal
+from bench.rounds import Figure, Goal, in_turns
 from bench.stage import Stage
 from jobs.ids import new_id
 from jobs.models import Job, Workflow, WorkflowChange, WorkflowStep, WorkflowTimer
@@ -35,40 +37,81 @@ LOOKS = 30  #: Of a round.
 
 NAME = "bench.wait_for_client"
 
+TABLES = ("jobs_workflow", "jobs_workflowstep", "jobs_workflowtimer", "jobs_workflowchange")
+
+#: How many are open in the tables of which schema. Both are there at once, so that each sample
+#: of the one has its neighbour of the other: what else the machine does meets both.
+SIZES = {"few": FEW, "public": MANY}
+COPY = "CREATE SCHEMA few;" + "".join(
+    f"CREATE TABLE few.{table} (LIKE public.{table} INCLUDING ALL);" for table in TABLES
+)
+
 
 waiting = WorkflowDefinition(NAME, state=Nothing)
+
+
+@dataclass(frozen=True)
+class Open:
+    """The open workflows of a schema."""
+
+    schema: str
+    ids: list[uuid.UUID]
 
 
 def measure(stage: Stage, rounds: int) -> list[Figure]:
     """Return the figures for one tenant's workflows that all wait for their client's last step."""
     tenant_id, client = _client()
-    pairs = [(_look(FEW, tenant_id, client), _look(MANY, tenant_id, client)) for _ in range(rounds)]
+    _run(COPY)
+    few, many = (Open(schema, _fill(schema, count, tenant_id)) for schema, count in SIZES.items())
+    looks = [_round(few, many, client) for _ in range(rounds)]
     figures = [
         Figure(
             f"`GET` of a workflow with its steps, answered by Django, with {MANY:,} open",
             f"with {FEW} open",
             "ms",
             Goal(1.5, most=True),
-            [(few, many) for (few, _), (many, _) in pairs],
+            [answers for answers, _ in looks],
         ),
         Figure(
             f"a look for timers: {DUE} due of {MANY:,}, enqueued",
             f"{DUE} due of {FEW}",
             "ms",
             Goal(2, most=True),
-            [(few, many) for (_, few), (_, many) in pairs],
+            [sweeps for _, sweeps in looks],
         ),
     ]
     _show_plan()
     return figures
 
 
-def _look(count: int, tenant_id: uuid.UUID, client: Client) -> tuple[float, float]:
-    """Return the medians of an answer and of a look at timers, with this many open."""
-    ids = _fill(count, tenant_id)
-    answers = [_time(partial(_see, client, each)) for each in _spread(ids, ANSWERS)]
-    looks = [_time(_sweep, before=_make_due) for _ in range(LOOKS)]
-    return median(answers), median(looks)
+def _round(few: Open, many: Open, client: Client) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the medians, with few and with many open, of an answer and of a look for timers."""
+    _vacuum()
+    _forget_jobs()
+    answers = in_turns(ANSWERS, *(partial(_time_answer, each, client) for each in (few, many)))
+    looks = in_turns(LOOKS, *(partial(_time_look, each) for each in (few, many)))
+    return _medians(answers), _medians(looks)
+
+
+def _medians(table: list[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(median(column) for column in zip(*table, strict=True))
+
+
+def _time_answer(which: Open, client: Client) -> float:
+    _use(which.schema)
+    workflow_id = random.choice(which.ids)
+    return _time(lambda: _see(client, workflow_id))
+
+
+def _time_look(which: Open) -> float:
+    _use(which.schema)
+    _make_due()
+    return _time(_sweep)
+
+
+def _use(schema: str) -> None:
+    """Let the tables of workflows be those of this schema; all others are the same."""
+    _run(f"SET search_path TO {schema}, public")
 
 
 def _client() -> tuple[uuid.UUID, Client]:
@@ -88,10 +131,9 @@ def _client() -> tuple[uuid.UUID, Client]:
     return tenant.pk, Client(headers=headers, SERVER_NAME="localhost")
 
 
-def _fill(count: int, tenant_id: uuid.UUID) -> list[uuid.UUID]:
-    """Leave this many open workflows and nothing else, as a database looks after its vacuum."""
-    _run("TRUNCATE jobs_workflow CASCADE")
-    _forget_jobs()
+def _fill(schema: str, count: int, tenant_id: uuid.UUID) -> list[uuid.UUID]:
+    """Store this many open workflows in the tables of this schema, and return their ids."""
+    _use(schema)
     workflows = Workflow.objects.bulk_create(
         Workflow(
             id=new_id(),
@@ -109,7 +151,6 @@ def _fill(count: int, tenant_id: uuid.UUID) -> list[uuid.UUID]:
     WorkflowTimer.objects.bulk_create(
         WorkflowTimer(workflow=each, name=TIMEOUT, due_at=later) for each in workflows
     )
-    _run("VACUUM ANALYZE jobs_workflow, jobs_workflowstep, jobs_workflowtimer")
     return [each.pk for each in workflows]
 
 
@@ -137,11 +178,6 @@ def _changes(workflows: Iterable[Workflow]) -> Iterable[WorkflowChange]:
             )
 
 
-def _spread(ids: list[uuid.UUID], count: int) -> list[uuid.UUID]:
-    """Return so many ids from the whole list; of a short one, each several times."""
-    return [ids[number * len(ids) // count] for number in range(count)]
-
-
 def _see(client: Client, workflow_id: uuid.UUID) -> None:
     answer = client.get(f"/api/v1/workflows/{workflow_id}")
     if answer.status_code != 200 or len(answer.json()["steps"]) != STEPS:
@@ -164,10 +200,16 @@ def _forget_jobs() -> None:
     Job.objects.all().delete()
 
 
+def _vacuum() -> None:
+    for schema in SIZES:
+        _run(f"VACUUM ANALYZE {', '.join(f'{schema}.{table}' for table in TABLES)}")
+
+
 def _show_plan() -> None:
     """Print how PostgreSQL works the look's own SELECT, with 10,000 timers."""
+    _use("public")
     _make_due()
-    _run("VACUUM ANALYZE jobs_workflowtimer")
+    _vacuum()
     seen: list[tuple[str, Any]] = []
 
     def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -183,9 +225,8 @@ def _show_plan() -> None:
         console.print(line)
 
 
-def _time(action: Callable[[], None], *, before: Callable[[], None] = lambda: None) -> float:
-    """Return how long the action takes, in milliseconds; what comes before it is not counted."""
-    before()
+def _time(action: Callable[[], None]) -> float:
+    """Return how long it takes, in milliseconds."""
     started = time.perf_counter()
     action()
     return (time.perf_counter() - started) * 1000
