@@ -13,7 +13,7 @@ from tests.harness.system import System
 
 NAMES = {
     "database", "migrations", "broker", "topology", "consumers", "relay", "relay_lag", "beat",
-    "schedules", "dead_letters", "storage",
+    "schedules", "dead_letters", "storage", "secrets",
 }  # fmt: skip
 
 
