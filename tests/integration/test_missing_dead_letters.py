@@ -90,7 +90,8 @@ class TestAJobThatFailedWithoutAMessage:
         letter = record(arrive(message))
         assert letter is not None
         assert (letter.error_type, letter.reason) == (error_type, "ledger")
-        lane = Job.objects.get(pk=letter.job_id).queue
+        assert letter.job
+        lane = letter.job.queue
         assert (letter.queue, letter.routing_key) == (lane, f"{lane}.drills.run_atomic")
         assert Alert.objects.count() == 1
         pass_time(1_000)
