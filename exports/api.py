@@ -14,7 +14,7 @@ from exports import operations, queries
 from exports.models import Export
 from exports.responses import answer_download
 from exports.states import ExportStatus
-from jobs.http import Member, RequestSchema, refuse_unknown_parameters, require
+from jobs.http import Member, RequestSchema, page_of, refuse_unknown_parameters, require
 from jobs.idempotency import Answer, answer_once
 
 router = Router()
@@ -110,8 +110,7 @@ def list_exports(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any
     exports = queries.list_exports(
         actor.tenant_id, status=filters.status, before=filters.before, limit=filters.limit
     )
-    more = len(exports) == filters.limit
-    return {"items": exports, "next_before": exports[-1].pk if more else None}
+    return page_of(exports, filters.limit)
 
 
 @router.get("/{export_id}", response=ExportOut, url_name="export", summary="See an export")

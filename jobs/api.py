@@ -9,7 +9,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from jobs import operations, queries
-from jobs.http import RequestSchema, refuse_unknown_parameters, require
+from jobs.http import RequestSchema, page_of, refuse_unknown_parameters, require
 from jobs.models import Attempt, Job
 from jobs.states import JobState, Outcome
 
@@ -86,7 +86,7 @@ def list_jobs(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
         before=filters.before,
         limit=filters.limit,
     )
-    return {"items": jobs, "next_before": jobs[-1].pk if len(jobs) == filters.limit else None}
+    return page_of(jobs, filters.limit)
 
 
 @router.get("/{job_id}", response=JobDetail, url_name="job", summary="See a job and its attempts")

@@ -53,24 +53,22 @@ class GiveUp(TaskOutcome):
     """Another attempt can't end differently. The job fails now."""
 
 
-class RetryAfter(TaskOutcome):
+class ComeAgain(TaskOutcome):
+    """Base of the outcomes that say how long to wait."""
+
+    seconds = 0.0  #: Of one that was pickled, whose parent has no use for it.
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class RetryAfter(ComeAgain):
     """The attempt failed, and the other side said when to come again: the next waits so long."""
 
-    seconds = 0.0
 
-    def __init__(self, message: str, *, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = seconds
-
-
-class NotNow(TaskOutcome):
+class NotNow(ComeAgain):
     """Nothing was tried: what the job needs is known to be away. It waits and spends no attempt."""
-
-    seconds = 0.0
-
-    def __init__(self, message: str, *, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = seconds
 
 
 class NotWanted(TaskOutcome):

@@ -128,6 +128,12 @@ class RequestSchema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def page_of(found: Sequence[Any], limit: int) -> dict[str, Any]:
+    """Return a page of a list that is newest first; one that is not full is the last."""
+    more = len(found) == limit
+    return {"items": found, "next_before": found[-1].pk if more else None}
+
+
 def refuse_unknown_parameters(request: HttpRequest, schema: type[BaseModel]) -> None:
     """:raises Problem: 422 if the query has a parameter that is no field: often one mistyped."""
     unknown = sorted(set(request.GET) - set(schema.model_fields))

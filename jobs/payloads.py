@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from jobs.errors import EnqueueRefused, PayloadRefused, PayloadTooLarge
@@ -64,6 +64,14 @@ def _checked_headers(headers: Any) -> dict[str, Any]:
         most = settings.JOBS_PAYLOAD_MAX_BYTES
         raise EnqueueRefused(f"headers: at most {most} bytes of JSON, without NUL characters.")
     return headers
+
+
+def faults_of(error: ValidationError, whole: str) -> str:
+    """Say what doesn't fit a model, field by field, without quoting it; `whole` is its own name."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False)
+    )
 
 
 def _refuse(payload: BaseModel, is_bad: Callable[[Any], bool], what: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobs.errors import PayloadRefused, UnknownTaskType
 from jobs.models import Job
+from jobs.payloads import faults_of
 
 
 def _nothing(*_: Any) -> None:
@@ -54,10 +55,7 @@ class JobType:
         try:
             return self.payload.model_validate(payload)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc'])) or 'payload'}: {fault['msg']}"
-                for fault in error.errors(include_url=False, include_input=False)
-            )
+            faults = faults_of(error, "payload")
             raise PayloadRefused(f"The payload of {self.name} doesn't fit: {faults}") from None
 
 

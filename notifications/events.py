@@ -1,7 +1,7 @@
 """The events that tenants and people are told of."""
 
-import re
-
+from jobs.errors import EventRefused
+from jobs.event_names import NAME_MAX_CHARACTERS, check_name
 from notifications.errors import UnknownEventType
 
 #: Every type that the product announces, as people read it.
@@ -19,9 +19,6 @@ TEST_EVENT = "endpoint.tested"
 #: Subscribes to every type.
 EVERY = "*"
 
-TYPE_MAX_CHARACTERS = 100
-_SPELLING = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
-
 
 def check_event_type(name: str) -> str:
     """
@@ -29,9 +26,10 @@ def check_event_type(name: str) -> str:
 
     :raises UnknownEventType: if it is not spelled as one.
     """
-    if len(name) > TYPE_MAX_CHARACTERS or not _SPELLING.fullmatch(name):
-        raise UnknownEventType(name[:TYPE_MAX_CHARACTERS], EVENT_TYPES)
-    return name
+    try:
+        return check_name(name)
+    except EventRefused:
+        raise UnknownEventType(name[:NAME_MAX_CHARACTERS], EVENT_TYPES) from None
 
 
 def check_subscription(names: list[str]) -> list[str]:

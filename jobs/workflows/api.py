@@ -9,7 +9,7 @@ from django.urls import reverse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from jobs.http import Member, RequestSchema, refuse_unknown_parameters, require
+from jobs.http import Member, RequestSchema, page_of, refuse_unknown_parameters, require
 from jobs.idempotency import Answer, answer_once
 from jobs.models import Workflow, WorkflowStep
 from jobs.states import StepStatus, WorkflowStatus
@@ -126,8 +126,7 @@ def list_workflows(request: HttpRequest, filters: Query[Filters]) -> dict[str, A
     actor = require(request, READ)
     refuse_unknown_parameters(request, Filters)
     found = queries.list_workflows(actor.tenant_id, **filters.model_dump())
-    more = len(found) == filters.limit
-    return {"items": found, "next_before": found[-1].pk if more else None}
+    return page_of(found, filters.limit)
 
 
 @router.get(

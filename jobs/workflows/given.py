@@ -17,11 +17,7 @@ def read(model: type[BaseModel], data: BaseModel | Mapping[str, Any]) -> BaseMod
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'data'}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise StateRefused(faults) from None
+        raise StateRefused(payloads.faults_of(error, "data")) from None
 
 
 def refuse_unknown(model: type[BaseModel], data: Mapping[str, Any]) -> None:

@@ -12,9 +12,10 @@ from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from jobs.admin.base import LedgerAdmin
+from jobs.event_names import NAME_MAX_CHARACTERS
 from notifications.admin.endpoint_texts import host, moment
 from notifications.errors import UnknownEventType
-from notifications.events import TYPE_MAX_CHARACTERS, check_event_type
+from notifications.events import check_event_type
 from notifications.models import WebhookEndpoint
 from notifications.operations import resending
 from notifications.payloads import ResendPayload
@@ -37,7 +38,7 @@ class ResendForm(forms.Form):
     event_type = forms.CharField(
         label="Of this event type alone (empty: of every type)",
         required=False,
-        max_length=TYPE_MAX_CHARACTERS,
+        max_length=NAME_MAX_CHARACTERS,
         widget=UnfoldAdminTextInputWidget,
     )
     since = moment_field("Created then or later (UTC)")

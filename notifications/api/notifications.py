@@ -9,7 +9,7 @@ from django.urls import reverse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from jobs.http import Member, RequestSchema, refuse_unknown_parameters, require
+from jobs.http import Member, RequestSchema, page_of, refuse_unknown_parameters, require
 from jobs.idempotency import Answer, answer_once
 from notifications import queries
 from notifications.models import Notification
@@ -84,8 +84,7 @@ def list_notifications(request: HttpRequest, filters: Query[Filters]) -> dict[st
     found = queries.list_notifications(
         actor.tenant_id, status=filters.status, before=filters.before, limit=filters.limit
     )
-    more = len(found) == filters.limit
-    return {"items": found, "next_before": found[-1].pk if more else None}
+    return page_of(found, filters.limit)
 
 
 @router.get("/{notification_id}", response=MailOut, url_name="notification", summary="See a mail")

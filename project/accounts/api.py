@@ -17,6 +17,7 @@ from jobs.http import (
     Member,
     Problem,
     RequestSchema,
+    page_of,
     refuse_nobody,
     refuse_unknown_parameters,
     require,
@@ -107,8 +108,7 @@ def list_invitations(request: HttpRequest, filters: Query[Filters]) -> dict[str,
     actor = require(request, READ)
     refuse_unknown_parameters(request, Filters)
     found = queries.list_invitations(actor.tenant_id, now=timezone.now(), **filters.model_dump())
-    more = len(found) == filters.limit
-    return {"items": found, "next_before": found[-1].pk if more else None}
+    return page_of(found, filters.limit)
 
 
 @router.get(
