@@ -22,6 +22,7 @@ from jobs.announcements import announce
 from jobs.errors import NotLive, NotReplayable
 from jobs.models import Job
 from jobs.operations import cancel_job, replay_job
+from jobs.outcomes import outcome_of
 from jobs.states import JobState
 from jobs.workflows.errors import NotRestartable, WorkflowEnded
 from jobs.workflows.operations import cancel_workflow, restart_workflow, start_workflow
@@ -197,12 +198,7 @@ def write_file_facts(export: Export, facts: FileFacts) -> None:
 def write_outcome(job: Job) -> None:
     """Tell the export how its job ended, whoever ended it; record and announce it as an event."""
     status = STATUS_OF[JobState(job.state)]
-    told = Export.objects.filter(job=job).update(
-        status=status,
-        error=job.error if job.state != JobState.SUCCEEDED else "",
-        attempts=job.attempts,
-        settled_at=Now(),
-    )
+    told = Export.objects.filter(job=job).update(**outcome_of(job, STATUS_OF))
     if told:  # Not for an export that was deleted, or runs again under a newer job.
         record_event(f"export.{status}", tenant_id=job.tenant_id)
     if told and status in ANNOUNCED:

@@ -10,12 +10,11 @@ from django.db.models.functions import Now
 from pydantic import BaseModel
 
 from jobs.errors import GiveUp, MoveRefused
-from jobs.models import DeadLetter, Job, Workflow, WorkflowStep
-from jobs.states import DeadLetterState, StepStatus, WorkflowStatus
-from jobs.workflows import advancing, log_events, timers
+from jobs.models import Job, Workflow, WorkflowStep
+from jobs.states import StepStatus, WorkflowStatus
+from jobs.workflows import advancing, log_events, restarting, timers
 from jobs.workflows.definition import Kind, StepDefinition, StepRun, WorkflowDefinition
 from jobs.workflows.errors import (
-    NotRestartable,
     StepOfWorkers,
     StepOutOfOrder,
     StepRefused,
@@ -145,12 +144,13 @@ def restart_workflow(
         old = lock_workflow(workflow_id, tenant_id=tenant_id)
         definition = get_definition(old.name)
         number = old.step_number if from_step is None else from_step
-        _check_restart(old, number)
+        restarting.check_restart(old, number)
         number = min(number, definition.last_restart or number)
-        new = _successor(old, number)
-        _keep_results(old, new, number, definition)
+        new = restarting.successor_of(old, number)
+        _insert(new)
+        restarting.keep_results(old, new, number)
         definition.on_restarted(old, new)
-        _close_dead_letters(old, by)
+        restarting.close_dead_letters(old, by)
         _begin(new, number, definition.deadline)
     log_events.restarted(old, new, by)
     return new
@@ -262,52 +262,3 @@ def _do(
     except GiveUp as refusal:
         raise StepRefused(str(refusal)) from refusal
     advancing.record_step(row, workflow, output, run.state)
-
-
-def _close_dead_letters(old: Workflow, by: str) -> None:
-    """Those of its steps wait for nobody any more. One that is stored only now stays open."""
-    jobs = old.steps.exclude(job_id=None).values("job_id")
-    letters = DeadLetter.objects.filter(job__in=jobs, state=DeadLetterState.OPEN)
-    letters.update(state=DeadLetterState.REPLAYED, handled_by=by[:200], handled_at=Now())
-
-
-def _check_restart(old: Workflow, number: int) -> None:
-    if old.status in (WorkflowStatus.PROCESSING, WorkflowStatus.COMPLETED):
-        raise NotRestartable(f"Workflow {old.pk} is {old.status}; it can't be restarted.")
-    if Workflow.objects.filter(restart_of=old).exists():
-        raise NotRestartable(f"Workflow {old.pk} was restarted already; restart the newest.")
-    last = min(old.step_number, len(get_definition(old.name).steps))
-    if not 1 <= number <= last:
-        raise NotRestartable(f"Workflow {old.pk} can go on from steps 1 to {last}.")
-
-
-def _successor(old: Workflow, number: int) -> Workflow:
-    before = old.steps.filter(number__lt=number, status=StepStatus.DONE)
-    last = before.order_by("-number", "-ended_at").first()
-    new = Workflow(
-        name=old.name,
-        version=get_definition(old.name).version,
-        tenant_id=old.tenant_id,
-        user_id=old.user_id,
-        key=old.key,
-        step_count=len(get_definition(old.name).steps),
-        initial_state=old.initial_state,
-        state=last.state if last else old.initial_state,
-        restart_of=old,
-        percent=int(100 * (number - 1) / old.step_count),
-    )
-    _insert(new)
-    return new
-
-
-def _keep_results(
-    old: Workflow, new: Workflow, number: int, definition: WorkflowDefinition[Any]
-) -> None:
-    """Of the step it begins with, the branches that are done are kept if the step is theirs."""
-    done = old.steps.filter(status=StepStatus.DONE)
-    kept = list(done.filter(number__lt=number))
-    if number == min(old.step_number, definition.last_restart or old.step_number):
-        kept += [row for row in done.filter(number=number) if definition.keeps(row)]
-    for row in kept:
-        row.pk, row.workflow, row._state.adding = None, new, True
-    WorkflowStep.objects.bulk_create(kept)

@@ -8,13 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import enqueue
 from jobs.errors import NotLive, NotReplayable
 from jobs.models import Job
 from jobs.operations import cancel_job, replay_job
+from jobs.outcomes import outcome_of
 from jobs.states import JobState
 from notifications.errors import (
     DataTooLarge,
@@ -167,12 +167,7 @@ def resend_delivery(
 
 def write_outcome(job: Job) -> None:
     """Tell the delivery how its job ended, whoever ended it."""
-    WebhookDelivery.objects.filter(job=job).update(
-        status=STATUS_OF[JobState(job.state)],
-        error=job.error if job.state != JobState.SUCCEEDED else "",
-        attempts=job.attempts,
-        settled_at=Now(),
-    )
+    WebhookDelivery.objects.filter(job=job).update(**outcome_of(job, STATUS_OF))
 
 
 def point_to_new_job(old: Job, new: Job) -> None:

@@ -3,12 +3,12 @@
 import uuid
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from jobs import enqueue, record_event
 from jobs.errors import GiveUp, NotLive, NotReplayable
 from jobs.models import Job
 from jobs.operations import NOBODYS, cancel_job, replay_job
+from jobs.outcomes import outcome_of
 from jobs.states import JobState
 from notifications.channels.email.rules import check_address, check_html, check_subject
 from notifications.errors import MailRefused, StillUnderWay
@@ -140,12 +140,7 @@ def _store_of_message(job: Job, payload: MailPayload) -> Notification:
 
 def write_outcome(job: Job) -> None:
     """Tell the mail how its job ended, whoever ended it."""
-    Notification.objects.filter(job=job).update(
-        status=STATUS_OF[JobState(job.state)],
-        error=job.error if job.state != JobState.SUCCEEDED else "",
-        attempts=job.attempts,
-        settled_at=Now(),
-    )
+    Notification.objects.filter(job=job).update(**outcome_of(job, STATUS_OF))
 
 
 def point_to_new_job(old: Job, new: Job) -> None:
