@@ -1,13 +1,21 @@
 """An endpoint's breaker: when it opens, whom it holds back, and who tries whether it works."""
 
 import pytest
-from django.utils import timezone
 
 from jobs.database_clock import database_now
 from jobs.models import PartitionHold
 from jobs.testing import run_enqueued_jobs
 from notifications.models import WebhookEndpoint
 from notifications.operations import breaker, endpoints
+from tests.breakers import (
+    SECONDS,
+    THRESHOLD,
+    columns,
+    due_now,
+    make_breakers_small,
+    open_breaker,
+    open_seconds,
+)
 from tests.deliveries import at_once, deliver
 from tests.drills import make_due, make_job, take
 from tests.harness.waiting import wait_for
@@ -21,22 +29,16 @@ from tests.outgoing import (
     make_delivery,
     make_endpoint,
     take_only,
-    trust_loopback,
 )
 from tests.people import make_tenant
 from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-THRESHOLD, SECONDS, MOST = 3, 60, 150
-
 
 @pytest.fixture(autouse=True)
 def small_breaker(settings):
-    trust_loopback(settings)
-    settings.NOTIFICATIONS_BREAKER_FAILURES = THRESHOLD
-    settings.NOTIFICATIONS_BREAKER_SECONDS = SECONDS
-    settings.NOTIFICATIONS_BREAKER_MAX_SECONDS = MOST
+    make_breakers_small(settings)
 
 
 @pytest.fixture
@@ -53,26 +55,6 @@ def acme():
 @pytest.fixture
 def endpoint(acme, receiver):
     return make_endpoint(acme, receiver.url)
-
-
-def open_breaker(endpoint):
-    """Let as many attempts fail as it takes; return the delivery that they were of."""
-    delivery = make_delivery(endpoint)
-    attempt_often(delivery, THRESHOLD)
-    return delivery
-
-
-def columns(endpoint):
-    now = anew(endpoint)
-    return now.failures_in_a_row, now.openings, now.open_until
-
-
-def open_seconds(endpoint):
-    return (anew(endpoint).open_until - timezone.now()).total_seconds()
-
-
-def due_now(*deliveries):
-    return {each.id for each in take()} & {str(each.job_id) for each in deliveries}
 
 
 class TestClosed:
