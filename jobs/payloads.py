@@ -66,6 +66,11 @@ def _checked_headers(headers: Any) -> dict[str, Any]:
     return headers
 
 
+def has_nul(value: Any) -> bool:
+    """Whether a text in it has a NUL character, which PostgreSQL can't store."""
+    return _find(value, _has_nul) is not None
+
+
 def faults_of(error: ValidationError, whole: str) -> str:
     """Say what doesn't fit a model, field by field, without quoting it; `whole` is its own name."""
     return "; ".join(

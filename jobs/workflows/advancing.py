@@ -17,6 +17,7 @@ from jobs.workflows import log_events
 from jobs.workflows.definition import Kind, Output, StepDefinition, StepRun, actor_of
 from jobs.workflows.payloads import StepPayload, StopPayload
 from jobs.workflows.registry import find_definition, get_definition
+from jobs.workflows.results import storable
 
 STOP = "workflows.stop_steps"
 
@@ -43,11 +44,15 @@ def begin_step(workflow: Workflow, number: int) -> None:
 
 
 def record_step(step: WorkflowStep, workflow: Workflow, output: Output, state: BaseModel) -> None:
-    """Store what a step has brought, and go on once all its branches are done."""
-    workflow.state = state.model_dump(mode="json")
+    """
+    Store what a step has brought, and go on once all its branches are done.
+
+    :raises ResultRefused: if it can't be stored.
+    """
+    workflow.state = storable(state, "The state")
     WorkflowStep.objects.filter(pk=step.pk).update(
         status=StepStatus.DONE,
-        output=as_json(output),
+        output=storable(output, "The output"),
         state=workflow.state,
         error="",
         ended_at=Now(),
@@ -92,10 +97,6 @@ def note(workflow: Workflow, what: str) -> None:
     )
 
 
-def as_json(output: Output) -> Any:
-    return output.model_dump(mode="json") if isinstance(output, BaseModel) else output
-
-
 def _inputs(workflow: Workflow, step: StepDefinition) -> Sequence[Any]:
     if step.branches is None:
         return [None]
@@ -117,7 +118,11 @@ def _store(workflow: Workflow, step: StepDefinition, inputs: Sequence[tuple[int,
     """Store the branches and their jobs: each table is written once, however many there are."""
     rows = [
         WorkflowStep(
-            workflow=workflow, number=step.number, branch=branch, name=step.name, input=given
+            workflow=workflow,
+            number=step.number,
+            branch=branch,
+            name=step.name,
+            input=storable(given, "The input of a branch"),
         )
         for branch, given in inputs
     ]

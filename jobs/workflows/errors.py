@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Iterable
 
+from jobs.errors import GiveUp
+
 
 class WorkflowError(Exception):
     """Base of every error in this package. Catch a subclass, never this."""
@@ -25,6 +27,10 @@ class UnknownDefinition(WorkflowError, ValueError):
 
 class StateRefused(WorkflowError, ValueError):
     """The data doesn't fit what the workflow begins with, or what a step is sent."""
+
+
+class ResultRefused(StateRefused, GiveUp):
+    """What a step brought can't be stored. It would bring the same again: it is not retried."""
 
 
 class WorkflowKeyInUse(WorkflowError):

@@ -15,6 +15,7 @@ from jobs.workflows.errors import UnknownWorkflow
 from jobs.workflows.locking import lock_workflow
 from jobs.workflows.payloads import TimerPayload
 from jobs.workflows.registry import find_definition, get_definition
+from jobs.workflows.results import storable
 from jobs.workflows.timers import TIMEOUT
 
 
@@ -33,7 +34,7 @@ def fire(job: Job, payload: TimerPayload) -> None:
         if function:
             state = definition.state.model_validate(workflow.state)
             function(TimerRun(workflow=workflow, name=payload.name, state=state))
-            workflow.state = state.model_dump(mode="json")
+            workflow.state = storable(state, "The state")
             workflow.save(update_fields=["state"])
         log_events.timer_fired(workflow, payload.name)
         if payload.name == TIMEOUT:

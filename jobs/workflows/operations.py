@@ -82,7 +82,8 @@ def send_step(
     :raises WorkflowEnded: if it ended before this step was done.
     :raises StepOutOfOrder: if another step is to be done first.
     :raises StateRefused: if the data doesn't fit the step's input, or can't be stored.
-    :raises StepRefused: if the step itself says no, by `GiveUp`. In both cases nothing is done.
+    :raises StepRefused: if the step itself says no, by `GiveUp`, or its result can't be stored.
+        In these cases nothing is done.
     """
     with transaction.atomic():
         workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
@@ -258,7 +259,6 @@ def _do(
         input=as_json(given), attempts=1, started_at=Now()
     )
     try:
-        output = step.function(run)
+        advancing.record_step(row, workflow, step.function(run), run.state)
     except GiveUp as refusal:
         raise StepRefused(str(refusal)) from refusal
-    advancing.record_step(row, workflow, output, run.state)

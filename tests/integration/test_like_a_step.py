@@ -10,6 +10,7 @@ from jobs.errors import GiveUp
 from jobs.models import WorkflowStep
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows import operations
+from jobs.workflows.errors import NotRestartable, WorkflowEnded, WorkflowKeyInUse
 from tests import workflow_drills as drills
 from tests.deliveries import at_once, deliver
 from tests.drills import ACME, effects, take
@@ -38,6 +39,18 @@ class TestLikeAStep:
         acts["prepare"] = drills.fault
 
         assert drills.waits_of(drills.job_of(drills.start(), 1)) == [10, 20, 40]
+
+    def test_is_told_its_attempt(self, acts):
+        seen = []
+
+        def run(step_run):
+            seen.append(step_run.attempt)
+            raise RuntimeError
+
+        acts["prepare"] = run
+        drills.fail_for_good(drills.job_of(drills.start(), 1))
+
+        assert seen == [1, 2, 3, 4]
 
     def test_may_say_how_often_it_is_retried(self, acts):
         acts["close"] = drills.fault
@@ -126,14 +139,76 @@ class TestLikeAStep:
     def test_whose_result_can_not_be_stored_fails_the_workflow(self, acts):
         acts["prepare"] = lambda run: {"part": object()}
         workflow = drills.start()
-        drills.fail_for_good(drills.job_of(workflow, 1))
+        drills.deliver_due()
 
         now = drills.fresh(workflow)
-        assert (now.status, "TypeError" in now.error) == ("failed", True)
+        assert (now.status, "not JSON serializable" in now.error) == ("failed", True)
 
-    def test_of_a_workflow_that_has_ended_is_not_begun(self):
-        workflow = drills.reach(3)
-        operations.cancel_workflow(workflow_id=workflow.pk, by="ann", tenant_id=ACME)
+    def test_whose_result_is_too_large_fails_the_workflow(self, acts):
+        acts["prepare"] = lambda run: {"contents": "x" * 1_048_576}
+        workflow = drills.start()
+        drills.deliver_due()
+
+        now = drills.fresh(workflow)
+        assert (now.status, "at most 1048576 are stored" in now.error) == ("failed", True)
+
+    def test_that_nobody_sends_ends_with_the_deadline(self):
+        workflow = drills.reach(4)
+        drills.fire(workflow, "timeout")
+
+        assert drills.fresh(workflow).status == "timeout"
+        assert drills.step(workflow, 4).status == "cancelled"
+
+    def test_is_not_done_again_by_a_restart_from_a_later_one(self):
+        workflow = drills.reach(4)
+        operations.cancel_workflow(workflow_id=workflow.pk, by="ann")
+        again = operations.restart_workflow(workflow_id=workflow.pk, by="ann", from_step=2)
         run_enqueued_jobs()
 
-        assert drills.statuses(workflow) == ["done", "done", *["cancelled"] * 3]
+        assert drills.statuses(again) == [*["done"] * 5, "waiting"]
+        assert drills.step(again, 1).output == drills.step(workflow, 1).output
+        assert effects("prepare") == 1
+
+    def test_that_never_began_is_no_start_of_a_restart(self):
+        workflow = drills.reach(2)
+        operations.cancel_workflow(workflow_id=workflow.pk, by="ann")
+
+        with pytest.raises(NotRestartable, match="can go on from steps 1 to 2"):
+            operations.restart_workflow(workflow_id=workflow.pk, by="ann", from_step=3)
+
+    def test_of_a_workflow_that_has_ended_leads_nowhere(self):
+        workflow = drills.reach(4)
+        operations.cancel_workflow(workflow_id=workflow.pk, by="ann")
+
+        with pytest.raises(WorkflowEnded, match="is cancelled"):
+            drills.approve_with(workflow)
+        with pytest.raises(WorkflowEnded, match="is cancelled"):
+            operations.cancel_workflow(workflow_id=workflow.pk, by="bob")
+        assert drills.history(workflow)[-1] == "cancelled"
+
+    def test_may_belong_to_a_second_workflow_of_its_key_after_the_end(self):
+        workflow = drills.start(key="report-7")
+        with pytest.raises(WorkflowKeyInUse):
+            drills.start(key="report-7")
+        operations.cancel_workflow(workflow_id=workflow.pk, by="ann")
+
+        assert drills.step(drills.start(key="report-7"), 1).status == "waiting"
+
+    @pytest.mark.parametrize("gives_up", [True, False], ids=["failed", "cancelled"])
+    def test_of_a_workflow_that_has_ended_is_not_begun(self, acts, gives_up):
+        def give_up(_):
+            raise GiveUp("no such part")
+
+        workflow = drills.reach(3)
+        if gives_up:
+            acts["convert"] = give_up
+        else:
+            operations.cancel_workflow(workflow_id=workflow.pk, by="ann", tenant_id=ACME)
+        drills.deliver_due()
+        acts.clear()
+        run_enqueued_jobs()
+
+        first, *others = drills.statuses(workflow)[2:]
+        assert first == ("failed" if gives_up else "cancelled")
+        assert others == ["cancelled"] * 2
+        assert drills.fresh(workflow).step_number == 3

@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import transaction
 
-from jobs.engine import chores
+from jobs.engine import chores, lifecycle
 from jobs.models import Job
-from jobs.workflows import operations
+from jobs.states import WorkflowStatus
+from jobs.workflows import advancing, operations
 from jobs.workflows.errors import UnknownTimer
+from jobs.workflows.locking import lock_workflow
 from jobs.workflows.sweep import sweep
 from jobs.workflows.timers import deadline_of, enqueue_due_timers
 from tests import workflow_drills as drills
@@ -21,6 +23,11 @@ from tests.drills import effects, leave_effect, make_due, take
 pytestmark = pytest.mark.django_db(transaction=True)
 
 IGNORED = "acknowledged: ignored"
+FINAL = [status for status in WorkflowStatus if status != WorkflowStatus.PROCESSING]
+
+
+class Killed(BaseException):
+    """Ends a handler as a signal would: no `except` of the engine is reached."""
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +117,17 @@ class TestLikeAnAlarm:
 
         assert drills.waits_of(alarm_job()) == [10, 20, 40]
 
+    def test_set_anew_between_its_attempts_is_retried_no_more(self, workflow, acts):
+        acts["remind"] = drills.fault
+        set_alarm(workflow)
+        drills.fire(workflow, "remind")
+        acts.clear()
+        later = set_alarm(workflow)
+        make_due(alarm_job())
+
+        assert drills.deliver_due() == [IGNORED]
+        assert (effects("remind"), get_alarm(workflow)) == (0, later)
+
     def test_that_fails_for_good_ends_its_workflow(self, workflow, acts):
         acts["remind"] = drills.fault
         set_alarm(workflow, drills.moment(seconds=-1))
@@ -119,13 +137,21 @@ class TestLikeAnAlarm:
         now = drills.fresh(workflow)
         assert (now.status, now.error) == ("failed", "Timer remind: RuntimeError: fault")
 
-    def test_begins_anew_after_a_fault_with_nothing_left_of_it(self, workflow, acts):
-        acts["remind"] = drills.fault
-        set_alarm(workflow)
-        drills.fire(workflow, "remind")
-        acts.clear()
-        make_due(alarm_job())
+    def test_whose_worker_died_begins_anew_with_nothing_left_of_it(self, workflow, acts):
+        # Given a handler whose worker was killed after what it wrote
+        def die(timer_run):
+            leave_effect("undone")
+            raise Killed
 
+        acts["remind"] = die
+        set_alarm(workflow)
+        with pytest.raises(Killed):
+            drills.fire(workflow, "remind")
+        acts.clear()
+
+        # When recovery has put its job back, then another does all of it
+        lifecycle.put_back(alarm_job(), "its worker is silent")
+        make_due(alarm_job())
         assert drills.deliver_due() == ["acknowledged"]
         assert (effects("undone"), effects("remind")) == (0, 1)
 
@@ -159,6 +185,43 @@ class TestLikeAnAlarm:
         drills.fire(workflow, "remind")
 
         assert get_alarm(workflow) == later
+
+    def test_that_fires_is_not_stopped_by_a_setting(self, workflow, acts):
+        # Given a handler at work, while somebody sets the alarm to a time that has passed
+        with ThreadPoolExecutor() as elsewhere:
+            begun = []
+
+            def run(timer_run):
+                past = drills.moment(seconds=-1)
+                begun.append(elsewhere.submit(lambda: at_once(lambda: set_alarm(workflow, past))))
+                leave_effect("remind")
+
+            acts["remind"] = run
+            set_alarm(workflow)
+            assert drills.fire(workflow, "remind") == ["acknowledged"]
+            begun[0].result()
+
+        # Then that one was done with, and fires once more
+        acts.clear()
+        assert effects("remind") == 1
+        enqueue_due_timers()
+        assert drills.deliver_due() == ["acknowledged"]
+        assert (effects("remind"), get_alarm(workflow)) == (2, None)
+
+    def test_set_in_the_past_by_its_own_handler_fires_at_each_look(self, workflow, acts):
+        def run(timer_run):
+            leave_effect("remind")
+            timer_run.set_timer("remind", drills.moment(seconds=-1))
+
+        acts["remind"] = run
+        set_alarm(workflow)
+        drills.fire(workflow, "remind")
+
+        for looks in (2, 3):
+            assert enqueue_due_timers() == 1
+            assert enqueue_due_timers() == 0
+            drills.deliver_due()
+            assert effects("remind") == looks
 
     def test_can_be_deleted(self, workflow):
         set_alarm(workflow, drills.moment(seconds=-1))
@@ -195,6 +258,14 @@ class TestLikeAnAlarm:
 
         assert alarm_job().state == "retrying"
         assert get_alarm(workflow) is not None
+
+    @pytest.mark.parametrize("status", FINAL)
+    def test_is_deleted_with_the_end_of_its_workflow(self, workflow, status):
+        set_alarm(workflow)
+        with transaction.atomic():
+            advancing.end(lock_workflow(workflow.pk), status)
+
+        assert not workflow.timers.exists()
 
     def test_is_set_with_what_else_its_transaction_writes_or_not_at_all(self, workflow):
         with transaction.atomic():
