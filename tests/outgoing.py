@@ -11,7 +11,7 @@ from django.utils import timezone
 from jobs.engine import lifecycle
 from jobs.engine.message import Message
 from jobs.models import Job, PartitionHold
-from notifications.models import Notification, WebhookDelivery, WebhookEndpoint
+from notifications.models import DeliveryAttempt, Notification, WebhookDelivery, WebhookEndpoint
 from notifications.operations import deliveries, endpoints
 from notifications.operations.breaker import partition_of
 from project.accounts.models import Tenant
@@ -74,6 +74,15 @@ def job_of(row: WebhookDelivery | Notification) -> Job:
 def anew(row: Any) -> Any:
     """Return the row as the database has it."""
     return type(row).objects.get(pk=row.pk)
+
+
+def status_of(delivery: WebhookDelivery) -> str:
+    return WebhookDelivery.objects.get(pk=delivery.pk).status
+
+
+def history(delivery: WebhookDelivery) -> list[Any]:
+    """Return the attempts of a delivery, over all its jobs, first to last."""
+    return list(DeliveryAttempt.objects.filter(delivery=delivery.pk).order_by("number"))
 
 
 def is_held(endpoint: WebhookEndpoint) -> bool:
