@@ -1,15 +1,18 @@
 """The fixtures of tests that work in process on a database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
 from notifications.models import WebhookEndpoint
-from project.accounts.models import Tenant
+from project.accounts.models import Tenant, User
+from project.accounts.scopes import Role
+from tests import workflow_drills
 from tests.outgoing import make_endpoint, trust_loopback
-from tests.people import OPERATOR, make_tenant, make_user
+from tests.people import OPERATOR, make_member, make_tenant, make_user
 from tests.schedules import Beat
 from tests.webhook_receiver import WebhookReceiver, webhook_receiver
 
@@ -39,6 +42,12 @@ def acme() -> Tenant:
 
 
 @pytest.fixture
+def ann(acme: Tenant) -> User:
+    """An administrator of acme's."""
+    return make_member(acme, role=Role.ADMIN)
+
+
+@pytest.fixture
 def receiver() -> Iterator[WebhookReceiver]:
     """A receiver of webhooks on loopback, which accepts what it is told nothing about."""
     with webhook_receiver() as receiver:
@@ -56,3 +65,10 @@ def patient_breaker(settings: Settings) -> None:
     """For tests of single deliveries, on loopback; test_breaker.py is about many."""
     trust_loopback(settings)
     settings.NOTIFICATIONS_BREAKER_FAILURES = 1_000
+
+
+@pytest.fixture
+def acts() -> Iterator[dict[str, Callable[[Any], Any]]]:
+    """Let the drills' workflows be known, and return what they do instead of their own."""
+    with workflow_drills.known() as script:
+        yield script
