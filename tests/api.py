@@ -6,7 +6,8 @@ from typing import Any
 from django.test import Client
 
 from project.accounts.models import Tenant, User
-from tests.people import bearer, make_token
+from project.accounts.scopes import Role
+from tests.people import bearer, make_member, make_tenant, make_token
 
 
 def program(
@@ -23,7 +24,20 @@ def program(
     return call
 
 
+def program_of_stranger(client: Client, url: str) -> Callable[..., Any]:
+    """Return the calls of somebody who may do everything, but in another tenant."""
+    other = make_tenant("other")
+    return program(client, url, other, make_member(other, "eve@other.example", Role.OWNER))
+
+
 def faulty_fields(answer: Any) -> list[str]:
     """Return the fields that a problem document names."""
     assert answer.headers["Content-Type"] == "application/problem+json"
     return [error["field"] for error in answer.json().get("errors", ())]
+
+
+def problem(answer: Any) -> tuple[int, str, str]:
+    """Return the status, the title and the detail of a problem document."""
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    return answer.status_code, body["title"], body["detail"]

@@ -1,6 +1,6 @@
 """Endpoints, deliveries and attempts of both for tests in one process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -11,7 +11,7 @@ from django.utils import timezone
 from jobs.engine import lifecycle
 from jobs.engine.message import Message
 from jobs.models import Job, PartitionHold
-from notifications.models import Notification, WebhookDelivery, WebhookEndpoint
+from notifications.models import DeliveryAttempt, Notification, WebhookDelivery, WebhookEndpoint
 from notifications.operations import deliveries, endpoints
 from notifications.operations.breaker import partition_of
 from project.accounts.models import Tenant
@@ -22,6 +22,8 @@ from tests.drills import take
 NOWHERE = "http://127.0.0.1:1/nobody"
 EVENT = "lamp.lit"
 DATA = {"lamp": "LAMP-1", "where": "Zoë's \u2028 desk", "watts": 4.5}
+#: What a program sends for an endpoint to be created.
+ENDPOINT = {"url": "https://hooks.example.com/in?key=1", "event_types": ["export.completed"]}
 
 
 def trust_loopback(settings: Any) -> None:
@@ -38,6 +40,13 @@ def make_endpoint(
     if columns:
         WebhookEndpoint.objects.filter(pk=endpoint.pk).update(**columns)
     return WebhookEndpoint.objects.get(pk=endpoint.pk)
+
+
+def created(api: Callable[..., Any], **changes: Any) -> Any:
+    """Create an endpoint by the API, and return its answer, in which is the secret."""
+    answer = api("post", body=ENDPOINT | changes)
+    assert answer.status_code == 201, answer.content
+    return answer.json()
 
 
 def make_delivery(endpoint: WebhookEndpoint, **changes: Any) -> WebhookDelivery:
@@ -74,6 +83,15 @@ def job_of(row: WebhookDelivery | Notification) -> Job:
 def anew(row: Any) -> Any:
     """Return the row as the database has it."""
     return type(row).objects.get(pk=row.pk)
+
+
+def status_of(delivery: WebhookDelivery) -> str:
+    return WebhookDelivery.objects.get(pk=delivery.pk).status
+
+
+def history(delivery: WebhookDelivery) -> list[Any]:
+    """Return the attempts of a delivery, over all its jobs, first to last."""
+    return list(DeliveryAttempt.objects.filter(delivery=delivery.pk).order_by("number"))
 
 
 def is_held(endpoint: WebhookEndpoint) -> bool:

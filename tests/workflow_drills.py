@@ -214,6 +214,24 @@ def timer(workflow: Workflow, name: str) -> Any:
     return workflow.timers.filter(name=name).first()
 
 
+def set_timer(
+    workflow: Workflow, name: str = "remind", due_at: datetime | None = None, **options: Any
+) -> datetime:
+    """Set a timer, in an hour where nothing else is said, and return when it is due."""
+    due_at = due_at or moment(hours=1)
+    operations.set_timer(workflow_id=workflow.pk, name=name, due_at=due_at, **options)
+    return due_at
+
+
+def cancel_timer(workflow: Workflow, name: str = "remind", **options: Any) -> None:
+    operations.cancel_timer(workflow_id=workflow.pk, name=name, **options)
+
+
+def timer_job() -> Job:
+    """Return the job that fires a timer, of which there must be one."""
+    return Job.objects.get(type="workflows.fire_timer")
+
+
 def let_it_be_due(workflow: Workflow, name: str) -> None:
     """Let the time of a timer have come, as its setting has it."""
     named = WorkflowTimer.objects.filter(workflow=workflow, name=name)

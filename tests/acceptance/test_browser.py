@@ -11,27 +11,21 @@ from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from exports import operations
 from exports.models import Export
 from jobs import enqueue
 from jobs.models import Job, Slot
 from jobs.schedules.operations import pause_schedule
-from project.services import NotInstalled
-from project.services.programs import browser_program
 from tests.harness import exporting, ledger
+from tests.harness.browser import open_page
 from tests.harness.people import ADMIN, PASSWORD
-from tests.harness.plugin import lack
 from tests.harness.processes import Web
 from tests.harness.system import System
 from tests.harness.variables import CHECKOUT
 
 ROWS = 60_000
-QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 IMAGES = CHECKOUT / "docs" / "images"
 
 #: What the pictures' slots came to, by the signs of the admin.
@@ -58,23 +52,8 @@ def web(system: System) -> Web:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
-    """A page of a headless Chromium with a profile of its own, which stays on loopback."""
-    try:
-        program = browser_program()
-    except NotInstalled as missing:
-        lack(str(missing))
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile",
-            executable_path=program,
-            args=QUIET,
-            viewport={"width": 1440, "height": 900},
-            accept_downloads=True,
-        )
-        try:
-            yield context.new_page()
-        finally:
-            context.close()
+    with open_page(tmp_path / "profile", width=1440, height=900) as page:
+        yield page
 
 
 @pytest.fixture

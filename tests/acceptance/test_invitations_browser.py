@@ -6,20 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request
 
-from project.services import NotInstalled
-from project.services.programs import browser_program
+from tests.harness.browser import open_page
 from tests.harness.people import PASSWORD
-from tests.harness.plugin import lack
 from tests.harness.processes import Web
 from tests.harness.system import System
 
 BOB = "bob@acme.example"
-QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 TOKEN = re.compile(r"inv_[\w-]{43}")
 
 #: A folder for pictures, if somebody wants to look at the pages.
@@ -36,22 +30,8 @@ def web(system: System) -> Web:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
-    """A page of a headless Chromium with a profile of its own, which stays on loopback."""
-    try:
-        program = browser_program()
-    except NotInstalled as missing:
-        lack(str(missing))
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile",
-            executable_path=program,
-            args=QUIET,
-            viewport={"width": 900, "height": 900},
-        )
-        try:
-            yield context.new_page()
-        finally:
-            context.close()
+    with open_page(tmp_path / "profile", width=900, height=900) as page:
+        yield page
 
 
 def invite(web: Web, system: System) -> str:

@@ -4,57 +4,31 @@ from collections import Counter
 
 import pytest
 
-from exports.operations import request_export
 from jobs import enqueue
 from jobs.dead_letters.record import record
 from jobs.models import DeadLetter, Job
 from jobs.testing import run_enqueued_jobs
-from notifications.models import Notification, WebhookDelivery
 from notifications.operations import mails
+from tests.announcements import ANNOUNCE, export, mailed, told
 from tests.dead import dead_message_of
 from tests.deliveries import deliver
 from tests.drills import take
 from tests.letters import make_letter
-from tests.outgoing import make_endpoint, trust_loopback
-from tests.people import make_member, make_tenant
+from tests.outgoing import make_endpoint
+from tests.people import make_member
 from tests.webhook_receiver import webhook_receiver
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-ANNOUNCE = "notifications.announce_event"
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_breaker")]
 
 
 @pytest.fixture(autouse=True)
 def folder(settings, tmp_path):
-    trust_loopback(settings)
-    settings.NOTIFICATIONS_BREAKER_FAILURES = 1_000
     settings.EXPORTS_STORAGE_URL = f"file://{tmp_path / 'exports'}"
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture
 def ann(acme):
     return make_member(acme)
-
-
-def export(acme, ann=None, **changes):
-    wanted = {"dataset": "items", "format": "csv", **changes}
-    return request_export(tenant_id=acme.pk, user_id=ann and ann.pk, **wanted)
-
-
-def told(endpoint):
-    """Return the types of the events that an endpoint is told of."""
-    return sorted(
-        WebhookDelivery.objects.filter(endpoint=endpoint.pk).values_list("event_type", flat=True)
-    )
-
-
-def mailed():
-    return sorted(Notification.objects.values_list("email", "subject"))
 
 
 class TestNoLoops:

@@ -30,7 +30,6 @@ from tests.outgoing import (
     make_endpoint,
     take_only,
 )
-from tests.people import make_tenant
 from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,16 +44,6 @@ def small_breaker(settings):
 def receiver():
     with webhook_receiver(default=500) as receiver:
         yield receiver
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def endpoint(acme, receiver):
-    return make_endpoint(acme, receiver.url)
 
 
 class TestClosed:

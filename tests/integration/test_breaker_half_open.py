@@ -18,15 +18,7 @@ from tests.breakers import (
 )
 from tests.deliveries import at_once, deliver
 from tests.drills import take
-from tests.outgoing import (
-    anew,
-    attempt,
-    is_held,
-    let_breaker_rest,
-    make_delivery,
-    make_endpoint,
-)
-from tests.people import make_tenant
+from tests.outgoing import anew, attempt, is_held, let_breaker_rest, make_delivery, make_endpoint
 from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,16 +33,6 @@ def small_breaker(settings):
 def receiver():
     with webhook_receiver(default=500) as receiver:
         yield receiver
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def endpoint(acme, receiver):
-    return make_endpoint(acme, receiver.url)
 
 
 class TestHalfOpen:

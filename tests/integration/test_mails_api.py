@@ -10,24 +10,14 @@ from jobs.engine import lifecycle
 from jobs.models import Event, Job
 from jobs.testing import run_enqueued_jobs
 from notifications.models import Notification
-from project.accounts.scopes import Role, Scope
-from tests.api import faulty_fields, program
-from tests.people import make_member, make_tenant
+from project.accounts.scopes import Scope
+from tests.api import faulty_fields, program, program_of_stranger
+from tests.people import make_member
 
 pytestmark = pytest.mark.django_db
 
 URL = "/api/v1/notifications"
 MAIL = {"email": "bob@example.com", "subject": "Hello, Zoë", "html": "<p>open-sesame</p>"}
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def ann(acme):
-    return make_member(acme, role=Role.ADMIN)
 
 
 @pytest.fixture
@@ -232,9 +222,7 @@ class TestAccess:
     )
     def test_to_another_tenants_is_as_to_none(self, client, api, method, action):
         mail_id = requested(api)
-        other = make_tenant("other")
-        eve = make_member(other, "eve@other.example", role=Role.OWNER)
-        stranger = program(client, URL, other, eve)
+        stranger = program_of_stranger(client, URL)
         foreign = stranger(method, f"/{mail_id}{action}")
         unknown = stranger(method, f"/{uuid.uuid4()}{action}")
         assert foreign.status_code == unknown.status_code == 404

@@ -11,26 +11,16 @@ from jobs.models import Job
 from jobs.testing import run_enqueued_jobs
 from notifications.models import WebhookDelivery
 from notifications.operations import endpoints
-from project.accounts.scopes import Role, Scope
-from tests.api import faulty_fields, program
+from project.accounts.scopes import Scope
+from tests.api import faulty_fields, program, program_of_stranger
 from tests.outgoing import attempt, make_endpoint, trust_loopback
 from tests.people import make_member, make_tenant
-from tests.webhook_receiver import Scripted, webhook_receiver
+from tests.webhook_receiver import Scripted
 
 pytestmark = pytest.mark.django_db
 
 URL = "/api/v1/syncs"
 EVENT = {"event_type": "lamp.lit", "data": {"lamp": "Zoë's", "watts": [4.5, None]}}
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def ann(acme):
-    return make_member(acme, role=Role.ADMIN)
 
 
 @pytest.fixture
@@ -40,15 +30,9 @@ def api(client, acme, ann):
 
 
 @pytest.fixture
-def receiver(settings):
+def receiver(settings, receiver):
     trust_loopback(settings)
-    with webhook_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def endpoint(acme, receiver):
-    return make_endpoint(acme, receiver.url)
+    return receiver
 
 
 @pytest.fixture
@@ -281,9 +265,7 @@ class TestAccess:
 
     def test_to_another_tenants_is_as_to_none(self, client, api, sync, method, path, scope, body):
         sync_id = requested(api, sync)
-        other = make_tenant("other")
-        eve = make_member(other, "eve@other.example", role=Role.OWNER)
-        stranger = program(client, URL, other, eve)
+        stranger = program_of_stranger(client, URL)
         assert stranger("get").json()["items"] == []
         if "{id}" in path:
             for each in (sync_id, uuid.uuid4(), "not-an-id"):

@@ -39,6 +39,26 @@ def tenants(messages):
     return [{str(ACME): "acme", str(GLOBEX): "globex"}[m.headers["tenant_id"]] for m in messages]
 
 
+def take_during(act):
+    """Take while a transaction that has acted stays open; return what became of act and take."""
+    acted, taken = threading.Event(), threading.Event()
+
+    def stay_open():
+        with transaction.atomic():
+            act()
+            acted.set()
+            taken.wait(60)
+
+    def take_meanwhile():
+        acted.wait(60)
+        try:
+            return take()
+        finally:
+            taken.set()
+
+    return at_once(stay_open, take_meanwhile)
+
+
 def in_flight():
     return Job.objects.filter(state__in=["queued", "running"]).count()
 
@@ -202,23 +222,9 @@ class TestALockedRow:
     def test_is_passed_by(self):
         # Given a transaction that holds one of two due jobs for as long as it likes
         held, free = (enqueue(run_atomic, {}, tenant_id=ACME) for _ in range(2))
-        locked, taken = threading.Event(), threading.Event()
-
-        def hold():
-            with transaction.atomic():
-                Job.objects.select_for_update().get(pk=held.pk)
-                locked.set()
-                taken.wait(60)
-
-        def take_meanwhile():
-            locked.wait(60)
-            try:
-                return take()
-            finally:
-                taken.set()
 
         # When the relay takes, then it takes the other
-        _, messages = at_once(hold, take_meanwhile)
+        _, messages = take_during(lambda: Job.objects.select_for_update().get(pk=held.pk))
 
         assert [message.id for message in messages] == [str(free.pk)]
         assert [message.id for message in take()] == [str(held.pk)]
@@ -241,22 +247,7 @@ class TestALockedRow:
         assert fresh(job).state == "cancelled"
 
     def test_of_an_insert_that_is_not_committed_keeps_nobody_waiting(self):
-        inserted, taken = threading.Event(), threading.Event()
-
-        def insert():
-            with transaction.atomic():
-                enqueue(run_atomic, {}, tenant_id=ACME)
-                inserted.set()
-                taken.wait(60)
-
-        def take_meanwhile():
-            inserted.wait(60)
-            try:
-                return take()
-            finally:
-                taken.set()
-
-        _, messages = at_once(insert, take_meanwhile)
+        _, messages = take_during(lambda: enqueue(run_atomic, {}, tenant_id=ACME))
 
         assert messages == []
         assert len(take()) == 1
@@ -267,23 +258,13 @@ class TestARelayThatHangs:
         # Given a relay that is stopped between the lock and the commit
         monkeypatch.setattr(statements, "TAKE_IDLE_SECONDS", 1)
         enqueue(run_atomic, {}, tenant_id=ACME)
-        locked, taken = threading.Event(), threading.Event()
 
-        def hang():
-            with transaction.atomic(), connection.cursor() as cursor:
+        def lock():
+            with connection.cursor() as cursor:
                 cursor.execute(statements.take_lock())
-                locked.set()
-                taken.wait(60)
-
-        def take_meanwhile():
-            locked.wait(60)
-            try:
-                return take()
-            finally:
-                taken.set()
 
         # Then PostgreSQL ends its session, and the other relay takes
-        hung, messages = at_once(hang, take_meanwhile)
+        hung, messages = take_during(lock)
 
         assert isinstance(hung, Error)
         assert len(messages) == 1

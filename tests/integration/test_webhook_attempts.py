@@ -3,52 +3,20 @@
 import pytest
 from django.utils import timezone
 
-from notifications.models import DeliveryAttempt, WebhookEndpoint
+from notifications.models import WebhookEndpoint
 from tests.outgoing import (
     NOWHERE,
-    anew,
     attempt,
     attempt_often,
+    history,
     job_of,
     make_delivery,
     make_endpoint,
-    trust_loopback,
+    status_of,
 )
-from tests.people import make_tenant
 from tests.webhook_receiver import Scripted, webhook_receiver
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def patient_breaker(settings):
-    """These are about single deliveries; test_breaker.py is about many."""
-    trust_loopback(settings)
-    settings.NOTIFICATIONS_BREAKER_FAILURES = 1_000
-
-
-@pytest.fixture
-def receiver():
-    with webhook_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def endpoint(acme, receiver):
-    return make_endpoint(acme, receiver.url)
-
-
-def status_of(row):
-    return anew(row).status
-
-
-def history(row):
-    return list(DeliveryAttempt.objects.filter(delivery=row.pk).order_by("number"))
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_breaker")]
 
 
 def wait_of(row):

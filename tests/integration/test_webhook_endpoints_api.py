@@ -10,37 +10,18 @@ from standardwebhooks import Webhook
 from jobs.models import IdempotentRequest
 from notifications.models import WebhookDelivery, WebhookEndpoint
 from notifications.operations import endpoints
-from project.accounts.scopes import Role
 from tests.api import faulty_fields, program
-from tests.outgoing import make_delivery
-from tests.people import make_member, make_tenant
+from tests.outgoing import ENDPOINT, created, make_delivery
 
 pytestmark = pytest.mark.django_db
 
 URL = "/api/v1/webhook-endpoints"
-ENDPOINT = {"url": "https://hooks.example.com/in?key=1", "event_types": ["export.completed"]}
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def ann(acme):
-    return make_member(acme, role=Role.ADMIN)
 
 
 @pytest.fixture
 def api(client, acme, ann):
     """A program with Ann's token."""
     return program(client, URL, acme, ann)
-
-
-def created(api, **changes):
-    answer = api("post", body=ENDPOINT | changes)
-    assert answer.status_code == 201, answer.content
-    return answer.json()
 
 
 def without_times(shown):

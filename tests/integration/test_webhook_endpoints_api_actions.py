@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import datetime, timedelta
-from ipaddress import ip_network
 
 import pytest
 from django.utils import timezone
@@ -10,38 +9,21 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.testing import run_enqueued_jobs
 from notifications.models import WebhookDelivery, WebhookEndpoint
-from project.accounts.scopes import Role, Scope
-from tests.api import faulty_fields, program
-from tests.outgoing import make_delivery, make_endpoint, trust_loopback
-from tests.people import make_member, make_tenant
+from project.accounts.scopes import Scope
+from tests.api import faulty_fields, program, program_of_stranger
+from tests.outgoing import ENDPOINT, created, make_delivery, make_endpoint, trust_loopback
+from tests.people import make_member
 from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db
 
 URL = "/api/v1/webhook-endpoints"
-ENDPOINT = {"url": "https://hooks.example.com/in?key=1", "event_types": ["export.completed"]}
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def ann(acme):
-    return make_member(acme, role=Role.ADMIN)
 
 
 @pytest.fixture
 def api(client, acme, ann):
     """A program with Ann's token."""
     return program(client, URL, acme, ann)
-
-
-def created(api, **changes):
-    answer = api("post", body=ENDPOINT | changes)
-    assert answer.status_code == 201, answer.content
-    return answer.json()
 
 
 class TestRotate:
@@ -95,7 +77,7 @@ class TestTry:
 class TestResend:
     @pytest.fixture
     def endpoint(self, settings, acme):
-        settings.NOTIFICATIONS_TRUSTED_NETWORKS = (ip_network("127.0.0.0/8"),)
+        trust_loopback(settings)
         settings.NOTIFICATIONS_BREAKER_FAILURES = 100
         endpoint = make_endpoint(acme)
         make_delivery(endpoint)
@@ -169,9 +151,7 @@ class TestAccess:
 
     def test_to_another_tenants_is_as_to_none(self, client, api, method, path, scope, body):
         shown = created(api)
-        other = make_tenant("other")
-        eve = make_member(other, "eve@other.example", role=Role.OWNER)
-        stranger = program(client, URL, other, eve)
+        stranger = program_of_stranger(client, URL)
         if "{id}" not in path:
             assert stranger("get").json() == []
             return

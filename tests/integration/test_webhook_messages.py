@@ -10,40 +10,10 @@ from notifications.operations import deliveries, endpoints
 from notifications.operations.breaker import SYNC
 from tests.deliveries import deliver
 from tests.drills import fresh, make_due, take
-from tests.outgoing import (
-    DATA,
-    EVENT,
-    make_delivery,
-    make_endpoint,
-    trust_loopback,
-)
+from tests.outgoing import DATA, EVENT, make_delivery
 from tests.people import make_tenant
-from tests.webhook_receiver import webhook_receiver
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def patient_breaker(settings):
-    """These are about single deliveries; test_breaker.py is about many."""
-    trust_loopback(settings)
-    settings.NOTIFICATIONS_BREAKER_FAILURES = 1_000
-
-
-@pytest.fixture
-def receiver():
-    with webhook_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def endpoint(acme, receiver):
-    return make_endpoint(acme, receiver.url)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_breaker")]
 
 
 class TestAWholeMessage:

@@ -7,7 +7,7 @@ from jobs.models import DeadLetter, Job
 from jobs.operations import cancel_job
 from jobs.testing import run_enqueued_jobs
 from notifications.errors import StillUnderWay
-from notifications.models import DeliveryAttempt, WebhookDelivery
+from notifications.models import WebhookDelivery
 from notifications.operations import deliveries, resending
 from notifications.operations.breaker import SYNC
 from notifications.payloads import ResendPayload
@@ -18,47 +18,15 @@ from tests.outgoing import (
     anew,
     attempt,
     attempt_often,
+    history,
     job_of,
     make_delivery,
     make_endpoint,
+    status_of,
     take_only,
-    trust_loopback,
 )
-from tests.people import make_tenant
-from tests.webhook_receiver import webhook_receiver
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def patient_breaker(settings):
-    """These are about single deliveries; test_breaker.py is about many."""
-    trust_loopback(settings)
-    settings.NOTIFICATIONS_BREAKER_FAILURES = 1_000
-
-
-@pytest.fixture
-def receiver():
-    with webhook_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def endpoint(acme, receiver):
-    return make_endpoint(acme, receiver.url)
-
-
-def status_of(row):
-    return anew(row).status
-
-
-def history(row):
-    return list(DeliveryAttempt.objects.filter(delivery=row.pk).order_by("number"))
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_breaker")]
 
 
 def fail_for_good(delivery):

@@ -8,47 +8,13 @@ from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from jobs.testing import run_enqueued_jobs
-from notifications.models import DeliveryAttempt, WebhookEndpoint
+from notifications.models import WebhookEndpoint
 from notifications.operations import endpoints
 from tests.deliveries import at_once
-from tests.outgoing import (
-    anew,
-    attempt,
-    make_delivery,
-    make_endpoint,
-    trust_loopback,
-)
-from tests.people import make_member, make_tenant
-from tests.webhook_receiver import webhook_receiver
+from tests.outgoing import anew, attempt, history, make_delivery
+from tests.people import make_member
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def patient_breaker(settings):
-    """These are about single deliveries; test_breaker.py is about many."""
-    trust_loopback(settings)
-    settings.NOTIFICATIONS_BREAKER_FAILURES = 1_000
-
-
-@pytest.fixture
-def receiver():
-    with webhook_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def endpoint(acme, receiver):
-    return make_endpoint(acme, receiver.url)
-
-
-def history(row):
-    return list(DeliveryAttempt.objects.filter(delivery=row.pk).order_by("number"))
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_breaker")]
 
 
 class TestRotation:

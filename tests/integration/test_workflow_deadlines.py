@@ -16,36 +16,15 @@ from jobs.workflows.timers import deadline_of, enqueue_due_timers
 from tests import workflow_drills as drills
 from tests.drills import ACME, effects, leave_effect, make_due
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("acts")]
 
 IGNORED = "acknowledged: ignored"
-
-
-@pytest.fixture(autouse=True)
-def acts():
-    """What steps and timers do instead of their own."""
-    with drills.known() as script:
-        yield script
 
 
 @pytest.fixture
 def waiting():
     """A workflow that waits for somebody."""
     return drills.start(drills.WAIT)
-
-
-def set_timer(workflow, name="remind", due_at=None, **options):
-    due_at = due_at or drills.moment(hours=1)
-    operations.set_timer(workflow_id=workflow.pk, name=name, due_at=due_at, **options)
-    return due_at
-
-
-def cancel_timer(workflow, name="remind", **options):
-    operations.cancel_timer(workflow_id=workflow.pk, name=name, **options)
-
-
-def fire_job():
-    return Job.objects.get(type="workflows.fire_timer")
 
 
 def fault(_):
@@ -124,26 +103,28 @@ class TestADeadline:
 
         assert drills.deliver_due() == [IGNORED]
         assert (drills.fresh(waiting).status, effects("timeout")) == ("completed", 0)
-        assert (fire_job().state, Alert.objects.count()) == ("cancelled", 0)
+        assert (drills.timer_job().state, Alert.objects.count()) == ("cancelled", 0)
         assert not WorkflowTimer.objects.exists()
 
     def test_whose_handler_fails_for_good_ends_the_workflow_all_the_same(self, waiting, acts):
         acts["timeout"] = fault
         drills.fire(waiting, "timeout")
-        assert (drills.fresh(waiting).status, fire_job().state) == ("processing", "retrying")
-        drills.fail_for_good(fire_job())
+        assert (drills.fresh(waiting).status, drills.timer_job().state) == (
+            "processing", "retrying",
+        )  # fmt: skip
+        drills.fail_for_good(drills.timer_job())
 
         now = drills.fresh(waiting)
         assert (now.status, effects("undone")) == ("timeout", 0)
         assert now.error == "Step 1 was not done in time. Timer timeout: RuntimeError: no bell"
-        assert fire_job().failures == 4
+        assert drills.timer_job().failures == 4
         assert Alert.objects.filter(kind="workflow_timeout").count() == 1
 
     def test_whose_handler_fails_once_fires_once(self, waiting, acts):
         acts["timeout"] = fault
         drills.fire(waiting, "timeout")
         acts.clear()
-        make_due(fire_job())
+        make_due(drills.timer_job())
 
         assert drills.deliver_due() == ["acknowledged"]
         assert (drills.fresh(waiting).status, effects("timeout"), effects("undone")) == (
@@ -151,24 +132,24 @@ class TestADeadline:
         )  # fmt: skip
 
     def test_can_be_moved(self, waiting):
-        later = set_timer(waiting, "timeout")
+        later = drills.set_timer(waiting, "timeout")
 
         assert deadline_of(waiting) == later
-        set_timer(waiting, "timeout", drills.moment(seconds=-1))
+        drills.set_timer(waiting, "timeout", drills.moment(seconds=-1))
         enqueue_due_timers()
         drills.deliver_due()
         assert drills.fresh(waiting).status == "timeout"
 
     def test_can_not_be_cancelled(self, waiting):
         with pytest.raises(DeadlineKept, match="can be moved, not cancelled"):
-            cancel_timer(waiting, "timeout")
+            drills.cancel_timer(waiting, "timeout")
 
         assert deadline_of(waiting)
 
     def test_whose_job_is_cancelled_by_hand_ends_the_workflow_all_the_same(self, waiting):
         drills.let_it_be_due(waiting, "timeout")
         enqueue_due_timers()
-        job_operations.cancel_job(job_id=fire_job().pk, by="eve")
+        job_operations.cancel_job(job_id=drills.timer_job().pk, by="eve")
 
         now = drills.fresh(waiting)
         assert (now.status, effects("timeout")) == ("timeout", 0)
@@ -179,6 +160,6 @@ class TestADeadline:
 
         registry.forget(drills.WAIT)
         drills.fire(waiting, "timeout")
-        drills.fail_for_good(fire_job())
+        drills.fail_for_good(drills.timer_job())
 
         assert drills.fresh(waiting).status == "timeout"

@@ -6,43 +6,22 @@ import pytest
 from django.db import connection
 
 from jobs import operations as job_operations
-from jobs.models import Job, WorkflowTimer
+from jobs.models import WorkflowTimer
 from jobs.workflows import operations, sweep, timers
 from jobs.workflows.errors import UnknownTimer, UnknownWorkflow, WorkflowEnded
 from jobs.workflows.timers import deadline_of, due_timers, enqueue_due_timers
 from tests import workflow_drills as drills
 from tests.drills import ACME, GLOBEX, effects, leave_effect
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("acts")]
 
 IGNORED = "acknowledged: ignored"
-
-
-@pytest.fixture(autouse=True)
-def acts():
-    """What steps and timers do instead of their own."""
-    with drills.known() as script:
-        yield script
 
 
 @pytest.fixture
 def waiting():
     """A workflow that waits for somebody."""
     return drills.start(drills.WAIT)
-
-
-def set_timer(workflow, name="remind", due_at=None, **options):
-    due_at = due_at or drills.moment(hours=1)
-    operations.set_timer(workflow_id=workflow.pk, name=name, due_at=due_at, **options)
-    return due_at
-
-
-def cancel_timer(workflow, name="remind", **options):
-    operations.cancel_timer(workflow_id=workflow.pk, name=name, **options)
-
-
-def fire_job():
-    return Job.objects.get(type="workflows.fire_timer")
 
 
 def fault(_):
@@ -52,7 +31,7 @@ def fault(_):
 
 class TestATimer:
     def test_does_what_its_definition_says_and_the_workflow_goes_on(self, waiting):
-        set_timer(waiting)
+        drills.set_timer(waiting)
 
         assert drills.fire(waiting, "remind") == ["acknowledged"]
         assert (drills.fresh(waiting).status, effects("remind")) == ("processing", 1)
@@ -89,7 +68,7 @@ class TestATimer:
     def test_is_set_anew_by_its_own_function(self, waiting, acts):
         later = drills.moment(hours=1)
         acts["remind"] = lambda run: run.set_timer("remind", later)
-        set_timer(waiting)
+        drills.set_timer(waiting)
         drills.fire(waiting, "remind")
 
         assert drills.timer(waiting, "remind").due_at == later
@@ -105,7 +84,7 @@ class TestATimer:
             timer_run.cancel_timer("other")
 
         acts["remind"] = run
-        set_timer(waiting)
+        drills.set_timer(waiting)
         WorkflowTimer.objects.create(workflow=waiting, name="other", due_at=later)
         drills.fire(waiting, "remind")
 
@@ -113,38 +92,38 @@ class TestATimer:
         assert drills.timer(waiting, "other") is None
 
     def test_set_anew_while_its_job_waits_is_nothing_the_first_time(self, waiting):
-        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        drills.set_timer(waiting, due_at=drills.moment(seconds=-1))
         enqueue_due_timers()
-        later = set_timer(waiting)
+        later = drills.set_timer(waiting)
 
         assert drills.deliver_due() == [IGNORED]
         assert (effects("remind"), drills.timer(waiting, "remind").due_at) == (0, later)
-        assert "set anew or cancelled" in fire_job().error
+        assert "set anew or cancelled" in drills.timer_job().error
 
         drills.fire(waiting, "remind")
         assert effects("remind") == 1
 
     def test_cancelled_while_its_job_waits_is_nothing(self, waiting):
-        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        drills.set_timer(waiting, due_at=drills.moment(seconds=-1))
         enqueue_due_timers()
-        cancel_timer(waiting)
+        drills.cancel_timer(waiting)
 
         assert drills.deliver_due() == [IGNORED]
         assert effects("remind") == 0
 
     def test_whose_job_is_cancelled_by_hand_is_cancelled(self, waiting):
-        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        drills.set_timer(waiting, due_at=drills.moment(seconds=-1))
         enqueue_due_timers()
-        job_operations.cancel_job(job_id=fire_job().pk, by="eve")
+        job_operations.cancel_job(job_id=drills.timer_job().pk, by="eve")
 
         assert drills.timer(waiting, "remind") is None
         assert drills.fresh(waiting).is_live
 
     def test_that_fails_for_good_fails_the_workflow(self, waiting, acts):
         acts["remind"] = fault
-        set_timer(waiting)
+        drills.set_timer(waiting)
         drills.fire(waiting, "remind")
-        drills.fail_for_good(fire_job())
+        drills.fail_for_good(drills.timer_job())
 
         now = drills.fresh(waiting)
         assert (now.status, now.error) == ("failed", "Timer remind: RuntimeError: no bell")
@@ -153,20 +132,20 @@ class TestATimer:
 class TestAnOperation:
     def test_on_a_name_that_nobody_declared_is_refused(self, waiting):
         with pytest.raises(UnknownTimer, match="no timer 'nonsense'"):
-            set_timer(waiting, "nonsense")
+            drills.set_timer(waiting, "nonsense")
         with pytest.raises(UnknownTimer):
-            cancel_timer(waiting)
+            drills.cancel_timer(waiting)
 
     def test_after_the_end_is_refused(self, waiting):
         operations.cancel_workflow(workflow_id=waiting.pk, by="ann")
 
-        for operation in (set_timer, cancel_timer):
+        for operation in (drills.set_timer, drills.cancel_timer):
             with pytest.raises(WorkflowEnded):
                 operation(waiting)
         assert not WorkflowTimer.objects.exists()
 
     def test_of_another_tenant_is_refused(self, waiting):
-        for operation in (set_timer, cancel_timer):
+        for operation in (drills.set_timer, drills.cancel_timer):
             with pytest.raises(UnknownWorkflow):
                 operation(waiting, tenant_id=GLOBEX)
 
@@ -174,12 +153,12 @@ class TestAnOperation:
 class TestATimerThatIsCancelledAndSetAgain:
     def test_is_another_than_the_one_whose_job_waits(self, waiting):
         # Given a timer whose job waits for a worker
-        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        drills.set_timer(waiting, due_at=drills.moment(seconds=-1))
         enqueue_due_timers()
 
         # When it is cancelled and set for later
-        cancel_timer(waiting)
-        later = set_timer(waiting)
+        drills.cancel_timer(waiting)
+        later = drills.set_timer(waiting)
 
         # Then that job is nothing, and the new timer stands
         assert drills.deliver_due() == [IGNORED]
@@ -189,16 +168,16 @@ class TestATimerThatIsCancelledAndSetAgain:
 
 class TestEnqueueDueTimers:
     def test_takes_each_that_is_due_once(self, waiting):
-        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        drills.set_timer(waiting, due_at=drills.moment(seconds=-1))
 
         assert [enqueue_due_timers(), enqueue_due_timers()] == [1, 0]
-        assert fire_job().payload == {
+        assert drills.timer_job().payload == {
             "workflow_id": str(waiting.pk),
             "name": "remind",
             "timer_id": drills.timer(waiting, "remind").pk,
             "setting": 1,
         }
-        assert fire_job().tenant_id == ACME
+        assert drills.timer_job().tenant_id == ACME
 
     def test_takes_all_of_an_outage_in_one_look(self, waiting, monkeypatch):
         monkeypatch.setattr(timers, "BATCH_TIMERS", 2)
@@ -209,10 +188,10 @@ class TestEnqueueDueTimers:
         assert sweep.sweep() == 5
 
     def test_puts_no_timer_behind_what_else_its_tenant_has_waiting(self, waiting):
-        set_timer(waiting, due_at=drills.moment(seconds=-1))
+        drills.set_timer(waiting, due_at=drills.moment(seconds=-1))
         enqueue_due_timers()
 
-        assert fire_job().partition == f"jobs/timers-{ACME}"
+        assert drills.timer_job().partition == f"jobs/timers-{ACME}"
 
     def test_reads_only_what_is_due_among_ten_thousand(self, waiting):
         # Given ten thousand open workflows, of which one has a timer that is due

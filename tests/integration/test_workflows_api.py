@@ -5,33 +5,16 @@ import pytest
 from jobs.errors import GiveUp
 from jobs.models import Job, Workflow
 from jobs.workflows import operations
-from project.accounts.scopes import Role, Scope
+from project.accounts.scopes import Scope
 from tests import workflow_drills as drills
-from tests.api import faulty_fields, program
-from tests.people import make_member, make_tenant
+from tests.api import faulty_fields, problem, program, program_of_stranger
+from tests.people import make_member
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("acts")]
 
 URL = "/api/v1/workflows"
 ASSEMBLE = {"name": drills.ASSEMBLE, "data": {"parts": 2}}
 ABSENT = "0193aaaa-0000-7000-8000-00000000dead"
-
-
-@pytest.fixture(autouse=True)
-def acts():
-    """What steps do instead of their own."""
-    with drills.known() as script:
-        yield script
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def ann(acme):
-    return make_member(acme, role=Role.ADMIN)
 
 
 @pytest.fixture
@@ -43,20 +26,13 @@ def api(client, acme, ann):
 @pytest.fixture
 def others(client):
     """A program of another tenant."""
-    globex = make_tenant("globex")
-    return program(client, URL, globex, make_member(globex, "eve@globex.example", Role.ADMIN))
+    return program_of_stranger(client, URL)
 
 
 @pytest.fixture
 def waiting(acme, ann):
     """A workflow of Ann's that waits for its step 4."""
     return drills.reach(4, tenant_id=acme.pk, user_id=ann.pk)
-
-
-def problem(answer):
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    body = answer.json()
-    return answer.status_code, body["title"], body["detail"]
 
 
 class TestStart:

@@ -5,32 +5,13 @@ import pytest
 from jobs.errors import GiveUp
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows import operations
-from project.accounts.scopes import Role
 from tests import workflow_drills as drills
-from tests.api import faulty_fields, program
+from tests.api import faulty_fields, problem, program, program_of_stranger
 from tests.drills import effects, leave_effect
-from tests.people import make_member, make_tenant
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("acts")]
 
 URL = "/api/v1/workflows"
-
-
-@pytest.fixture(autouse=True)
-def acts():
-    """What steps do instead of their own."""
-    with drills.known() as script:
-        yield script
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
-def ann(acme):
-    return make_member(acme, role=Role.ADMIN)
 
 
 @pytest.fixture
@@ -42,8 +23,7 @@ def api(client, acme, ann):
 @pytest.fixture
 def others(client):
     """A program of another tenant."""
-    globex = make_tenant("globex")
-    return program(client, URL, globex, make_member(globex, "eve@globex.example", Role.ADMIN))
+    return program_of_stranger(client, URL)
 
 
 @pytest.fixture
@@ -55,12 +35,6 @@ def waiting(acme, ann):
 def send(api, workflow, number=4, data=None):
     data = {"amount": 10} if data is None else data
     return api("post", f"/{workflow.pk}/steps", {"step_number": number, "data": data})
-
-
-def problem(answer):
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    body = answer.json()
-    return answer.status_code, body["title"], body["detail"]
 
 
 class TestStep:
