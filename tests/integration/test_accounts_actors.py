@@ -17,11 +17,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def ann(acme):
     return make_member(acme, "ann@acme.example", Role.OWNER)
 

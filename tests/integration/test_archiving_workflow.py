@@ -16,11 +16,6 @@ URL = "/api/v1/workflows"
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def ann(acme):
     return make_member(acme, role=Role.ADMIN)
 

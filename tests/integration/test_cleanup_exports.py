@@ -41,11 +41,6 @@ def store(settings, tmp_path):
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def make_export(acme, store):
     """Make an export as it is once it has settled, with a file as old as it."""
 

@@ -79,11 +79,6 @@ def one_at_a_time(settings):
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def ann(acme):
     return make_member(acme)
 

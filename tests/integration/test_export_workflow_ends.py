@@ -37,7 +37,7 @@ from tests.exporting_workflows import (
     note_written,
     statuses,
 )
-from tests.people import bearer, make_member, make_tenant, make_token
+from tests.people import bearer, make_member, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -57,11 +57,6 @@ def in_parts(settings, tmp_path):
     settings.EXPORTS_PARTS_FROM_ROWS = ROWS
     settings.EXPORTS_PART_ROWS = 2
     settings.JOBS_LANE_IN_FLIGHT_MAX = {"exports": 1}
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -44,11 +44,6 @@ def folder(settings, tmp_path):
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def items(acme):
     project = Project.objects.create(tenant=acme, name="Autumn")
     return Item.objects.bulk_create(

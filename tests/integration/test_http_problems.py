@@ -17,7 +17,7 @@ from project.accounts.models import ApiToken
 from project.accounts.scopes import Role
 from project.strict_json import StrictParser
 from project.urls import urlpatterns as real_urls
-from tests.people import bearer, make_member, make_tenant, make_token
+from tests.people import bearer, make_member, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -57,11 +57,6 @@ api = NinjaAPI(urls_namespace="echo", parser=StrictParser(), docs_url=None, open
 problems.add_handlers(api)
 api.add_router("", router)
 urlpatterns = [*real_urls, path("api/echo/", api.urls)]
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

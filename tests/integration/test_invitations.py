@@ -39,11 +39,6 @@ INSTANT = timedelta(microseconds=1)
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def ann(acme):
     return make_member(acme, "ann@acme.example", Role.OWNER, name="Ann Smith")
 

@@ -9,7 +9,7 @@ from project.accounts import invitation_limits, invitations
 from project.accounts.models import Invitation
 from project.accounts.scopes import Role
 from tests.invitations import TOKEN, invite, invite_and_read, let_a_minute_pass, read_token
-from tests.people import OPERATOR, WHO, browser_of, make_member, make_tenant, make_user
+from tests.people import OPERATOR, WHO, browser_of, make_member, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -18,11 +18,6 @@ ADD = reverse("admin:accounts_invitation_add")
 BOB = "bob@acme.example"
 POWERS = ("add_invitation", "resend_invitation", "revoke_invitation")
 SEEN = ("view_invitation", "view_tenant")
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

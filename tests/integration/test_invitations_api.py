@@ -23,11 +23,6 @@ BOB = "bob@acme.example"
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def ann(acme):
     return make_member(acme, "ann@acme.example", Role.OWNER)
 

@@ -12,16 +12,11 @@ from project.accounts import operations
 from project.accounts.models import Invitation, Membership, Session, User
 from project.accounts.scopes import Role
 from tests.invitations import PAGE, invite_and_read
-from tests.people import PASSWORD, make_member, make_tenant, make_user
+from tests.people import PASSWORD, make_member, make_user
 
 pytestmark = pytest.mark.django_db
 
 BOB = "bob@acme.example"
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -38,11 +38,6 @@ TIMES = 8
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def ann(acme):
     return make_member(acme, "ann@acme.example", Role.OWNER)
 

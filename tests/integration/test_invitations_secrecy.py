@@ -30,7 +30,7 @@ from tests.invitations import (
     let_a_minute_pass,
     read_token,
 )
-from tests.people import PASSWORD, bearer, make_member, make_tenant, make_token, make_user
+from tests.people import PASSWORD, bearer, make_member, make_token, make_user
 
 URL = "/api/v1/invitations"
 BOB = "bob@acme.example"
@@ -47,11 +47,6 @@ class Refusing(BaseEmailBackend):
 
     def send_messages(self, email_messages):
         raise smtplib.SMTPDataError(554, b"5.7.1 We do not want this")
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

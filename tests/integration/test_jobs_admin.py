@@ -10,7 +10,7 @@ from jobs.models import Job
 from jobs.states import JobState
 from jobs.testing import run_enqueued_jobs
 from tests.harness.tasks import Errand, add_effect_fenced, do_nothing
-from tests.people import make_tenant, make_user
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -20,11 +20,6 @@ LIST = reverse("admin:jobs_job_changelist")
 
 def page_of(job, action="change"):
     return reverse(f"admin:jobs_job_{action}", args=[job.pk])
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -20,11 +20,6 @@ JOBS = "/api/v1/jobs"
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def owner(acme):
     return make_member(acme, "owner@acme.example", Role.OWNER)
 

@@ -42,11 +42,6 @@ def server(tmp_path, settings, monkeypatch):
         yield server
 
 
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
 def request(tenant=None, **changes):
     wanted = {"tenant_id": tenant and tenant.pk, "user_id": None, **MAIL, **changes}
     return mails.request_mail(**wanted)

@@ -15,14 +15,9 @@ from jobs.errors import MoveRefused
 from jobs.models import Event, Job
 from jobs.states import SYSTEM_TENANT, AlertKind, JobState
 from jobs.testing import run_enqueued_jobs
-from tests.people import PASSWORD, make_member, make_tenant, make_user
+from tests.people import PASSWORD, make_member, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture(autouse=True)

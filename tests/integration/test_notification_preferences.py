@@ -8,15 +8,10 @@ from notifications.operations import preferences
 from project.accounts.scopes import Scope
 from tests.api import faulty_fields, program
 from tests.deliveries import at_once
-from tests.people import PASSWORD, make_member, make_tenant, make_user
+from tests.people import PASSWORD, make_member, make_user
 
 URL = "/api/v1/notification-preferences"
 ALL = dict.fromkeys(EVENT_TYPES, True)
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from notifications.models import (
 )
 from tests.dead import dead_message_of
 from tests.notification_pages import CANARY, HOSTILE, leave_rows, list_of, page_of, text_of
-from tests.people import make_tenant, make_user
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -34,11 +34,6 @@ MODELS = {
     "notification": Notification,
     "mailpreference": MailPreference,
 }
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

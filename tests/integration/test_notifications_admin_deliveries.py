@@ -16,18 +16,13 @@ from notifications.operations.resending import TASK
 from notifications.states import DeliveryStatus
 from tests import notification_pages as pages
 from tests.notification_pages import CANARY, make_lamp_shop, page_of, text_of
-from tests.people import OPERATOR, make_tenant
+from tests.people import OPERATOR
 from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db
 
 LIST = reverse("admin:notifications_webhookdelivery_changelist")
 MATCHING = reverse("admin:notifications_webhookdelivery_resend_matching")
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from notifications.operations.breaker import partition_of
 from notifications.operations.deliveries import request_test
 from project.accounts.models import Tenant
 from tests.notification_pages import CANARY, make_lamp_shop, page_of, said, text_of
-from tests.people import OPERATOR, make_tenant
+from tests.people import OPERATOR
 
 pytestmark = pytest.mark.django_db
 
@@ -25,11 +25,6 @@ SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+")
 LIST = reverse("admin:notifications_webhookendpoint_changelist")
 ADD = reverse("admin:notifications_webhookendpoint_add")
 DELIVERIES = reverse("admin:notifications_webhookdelivery_changelist")
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

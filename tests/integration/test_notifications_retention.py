@@ -15,7 +15,6 @@ from notifications.operations import deliveries, mails
 from notifications.tasks import delete_expired
 from tests.cleaning import meanwhile, run_part
 from tests.outgoing import anew, attempt, make_delivery, make_endpoint, trust_loopback
-from tests.people import make_tenant
 from tests.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,11 +23,6 @@ NOW = timezone.now()
 INSTANT = timedelta(microseconds=1)
 LIMIT = NOW - timedelta(days=django_settings.NOTIFICATIONS_KEEP_DAYS)
 OLD = LIMIT - INSTANT
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from notifications.operations import endpoints, mails, reencryption
 from notifications.operations.reencryption import count_unreadable_endpoints, reencrypt_all
 from tests.deliveries import at_once
 from tests.outgoing import anew, make_endpoint
-from tests.people import make_tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,11 +27,6 @@ def keys(settings):
 
     use(OLD)
     return use
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ URL = "https://hooks.example.com/in"
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def endpoint(acme):
     return make_endpoint(acme, URL, event_types=["export.failed"])
 

@@ -38,11 +38,6 @@ def receiver():
 
 
 @pytest.fixture
-def acme():
-    return make_tenant("acme")
-
-
-@pytest.fixture
 def endpoint(acme, receiver):
     return make_endpoint(acme, receiver.url)
 

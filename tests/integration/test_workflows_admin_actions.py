@@ -11,15 +11,10 @@ from jobs.testing import run_enqueued_jobs
 from jobs.workflows import registry
 from jobs.workflows.timers import deadline_of
 from tests import workflow_pages as pages
-from tests.people import OPERATOR, make_tenant
+from tests.people import OPERATOR
 from tests.workflow_pages import LIST, page_of, said, text_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

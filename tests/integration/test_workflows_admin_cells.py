@@ -10,18 +10,13 @@ from jobs.admin.workflows import WorkflowAdmin
 from jobs.models import Workflow
 from jobs.testing import run_enqueued_jobs
 from tests import workflow_pages as pages
-from tests.people import WHO, browser_of, make_tenant
+from tests.people import WHO, browser_of
 from tests.workflow_pages import CELLS, HOSTILE
 
 pytestmark = pytest.mark.django_db
 
 OF_THE_LIST = ("status", "progress", "step", "deadline")
 OF_THE_PAGE = ("timeline", "timers", "history", "state", "error", "ended")
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

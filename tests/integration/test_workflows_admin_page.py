@@ -15,18 +15,12 @@ from jobs.states import StepStatus, WorkflowStatus
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows import operations
 from tests import workflow_pages as pages
-from tests.people import make_tenant
 from tests.workflow_pages import HOSTILE, page_of, text_of
 
 pytestmark = pytest.mark.django_db
 
 START = timezone.now().replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from django.test import Client
 
 from jobs.models import Workflow, WorkflowTimer
 from tests import workflow_pages as pages
-from tests.people import OPERATOR, WHO, browser_of, make_tenant, make_user
+from tests.people import OPERATOR, WHO, browser_of, make_user
 from tests.workflow_pages import LIST, page_of
 
 pytestmark = pytest.mark.django_db
@@ -20,11 +20,6 @@ ACTIONS = {
     "cancel_selected": ("cancel_workflow", {}),
 }
 OTHERS = {permission for permission, _ in ACTIONS.values()}
-
-
-@pytest.fixture
-def acme():
-    return make_tenant("acme")
 
 
 @pytest.fixture
