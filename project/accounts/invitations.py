@@ -17,7 +17,7 @@ from project.accounts.invitation_limits import (
     refuse_mail_too_soon,
     refuse_too_many,
 )
-from project.accounts.invitation_mails import send_invitation
+from project.accounts.invitation_mails import send_invitation, stop_invitation
 from project.accounts.invitation_tokens import digest_of, new_token
 from project.accounts.inviters import Inviter
 from project.accounts.models import Invitation, InvitationQuerySet, Membership, Tenant, User
@@ -28,7 +28,7 @@ from project.accounts.states import InvitationStatus
 @transaction.atomic
 def invite(*, tenant: Tenant, by: Inviter, email: str, role: str, now: datetime) -> Invitation:
     """
-    Store an invitation and its mail; an open one of the same address is revoked.
+    Store an invitation and its mail; an open one of the same address is revoked, mail and all.
 
     Looks at no account and no membership of the address, so it says and does the same for all.
 
@@ -39,8 +39,8 @@ def invite(*, tenant: Tenant, by: Inviter, email: str, role: str, now: datetime)
     """
     email = check_invitation(tenant=tenant, by=by, email=email, role=role, now=now)
     token = new_token()
-    _open_of(tenant.pk, email).update(revoked_at=now)
-    invitation = Invitation.objects.create(
+    revoke_all_of(tenant_id=tenant.pk, email=email, by=str(by.user), now=now)
+    invitation = Invitation(
         tenant=tenant,
         invited_by=by.user,
         by_operator=by.is_operator,
@@ -51,7 +51,8 @@ def invite(*, tenant: Tenant, by: Inviter, email: str, role: str, now: datetime)
         sent_at=now,
         expires_at=_expiry(now),
     )
-    send_invitation(invitation, token=token)
+    invitation.mail_id = send_invitation(invitation, token=token)
+    invitation.save(force_insert=True)
     record_event("invitation.sent", tenant_id=tenant.pk)
     return invitation
 
@@ -78,6 +79,7 @@ def resend(*, tenant: Tenant, invitation_id: UUID, by: Inviter, now: datetime) -
     """
     Send an open invitation once more, with a new token and a new expiry; the old link is dead.
 
+    So is the old mail, if it has not been sent yet.
     If its inviter may no longer give the role, whoever sends it takes their place.
 
     :raises UnknownInvitation: if there is none, or it belongs to another tenant.
@@ -96,13 +98,18 @@ def resend(*, tenant: Tenant, invitation_id: UUID, by: Inviter, now: datetime) -
     if not queries.is_acceptable(invitation, now=now):
         row.update(invited_by=by.user, by_operator=by.is_operator)
     invitation.refresh_from_db()
-    send_invitation(invitation, token=token)
+    stop_invitation(invitation.mail_id, tenant_id=tenant.pk, by=str(by.user))
+    invitation.mail_id = send_invitation(invitation, token=token)
+    row.update(mail_id=invitation.mail_id)
     return invitation
 
 
+@transaction.atomic
 def revoke(*, tenant: Tenant, invitation_id: UUID, by: Inviter, now: datetime) -> Invitation:
     """
-    Make the link of an invitation worthless. Revoking twice keeps the first moment.
+    Make the link of an invitation worthless, and stop its mail if that has not been sent yet.
+
+    Revoking twice keeps the first moment.
 
     :raises UnknownInvitation: if there is none, or it belongs to another tenant.
     :raises RoleRefused: if it is an owner's, and they are no owner.
@@ -115,12 +122,19 @@ def revoke(*, tenant: Tenant, invitation_id: UUID, by: Inviter, now: datetime) -
     invitation.refresh_from_db()
     if invitation.accepted_at is not None:
         raise InvitationOver(invitation.pk, InvitationStatus.ACCEPTED)
+    stop_invitation(invitation.mail_id, tenant_id=tenant.pk, by=str(by.user))
     return invitation
 
 
-def revoke_all_of(*, tenant_id: UUID, email: str, now: datetime) -> None:
-    """Make the links that this address has to this tenant worthless."""
-    _open_of(tenant_id, email).update(revoked_at=now)
+@transaction.atomic
+def revoke_all_of(*, tenant_id: UUID, email: str, by: str, now: datetime) -> None:
+    """Make the links that this address has to this tenant worthless, and stop their mails."""
+    opened = _open_of(tenant_id, email)
+    # Locked, so that nobody sends one again meanwhile, by a mail that is not among these.
+    mails = list(opened.select_for_update().values_list("mail_id", flat=True))
+    opened.update(revoked_at=now)
+    for mail_id in mails:
+        stop_invitation(mail_id, tenant_id=tenant_id, by=by)
 
 
 @transaction.atomic

@@ -204,6 +204,8 @@ class Invitation(models.Model):
     by_operator = models.BooleanField(default=False, editable=False)  #: Of the product: stays good.
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     sent_at = models.DateTimeField(null=True, editable=False)  #: When its last mail was stored.
+    #: That mail's id. No foreign key: mails are deleted in batches, which nothing may point to.
+    mail_id = models.UUIDField(null=True, editable=False)
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, editable=False)
     accepted_by = models.ForeignKey(

@@ -27,7 +27,10 @@ def begin_session(sender: Any, request: HttpRequest, user: User, **kwargs: Any) 
 def end_invitations(sender: Any, instance: Membership, **kwargs: Any) -> None:
     """Let nobody who was removed come back by an invitation that was open before."""
     invitations.revoke_all_of(
-        tenant_id=instance.tenant_id, email=instance.user.email, now=timezone.now()
+        tenant_id=instance.tenant_id,
+        email=instance.user.email,
+        by="the end of a membership",
+        now=timezone.now(),
     )
 
 
