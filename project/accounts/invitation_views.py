@@ -1,5 +1,6 @@
 """The page behind the link of an invitation: shows it, and joins whoever it is meant for."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import auth, messages
@@ -20,7 +21,7 @@ from project.accounts.models import Invitation, Membership
 @method_decorator(never_cache, name="dispatch")
 class AcceptInvitation(View):
     """
-    Nothing happens by GET: mail programs and scanners open links.
+    Nobody joins by GET: mail programs and scanners open links.
 
     Whether the address has an account is told to nobody before a valid token and a posted form.
     The token comes once in the address, then in the bodies of forms alone.
@@ -38,7 +39,10 @@ class AcceptInvitation(View):
         return response
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self._show(request, request.GET.get("token", ""), JoinForm())
+        token = request.GET.get("token", "")
+        if member := _joined_before(request.user, token):
+            return self._welcome(request, member)
+        return self._show(request, token, JoinForm())
 
     def post(self, request: HttpRequest) -> HttpResponse:
         token = request.POST.get("token", "")
@@ -79,6 +83,15 @@ class AcceptInvitation(View):
         )
         messages.success(request, f"You are a member of {tenant} now.")
         return redirect("accounts:home")
+
+
+def _joined_before(user: Any, token: str) -> Membership | None:
+    """Return the membership of somebody who opens the link again by which they have joined."""
+    if not user.is_authenticated:
+        return None
+    with suppress(InvitationRefused):
+        return queries.get_joined(queries.get_invitation_of_token(token), user=user)
+    return None
 
 
 def _open_invitation(token: str) -> Invitation:

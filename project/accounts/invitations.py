@@ -156,7 +156,7 @@ def accept(*, token: str, user: User, now: datetime) -> Membership:
         pk=invitation.pk, token_sha256=invitation.token_sha256
     )
     if not mine.update(accepted_at=now, accepted_by=user):
-        return _joined_before(invitation, user)
+        return queries.get_joined(invitation, user=user)
     membership = operations.keep_or_add_member(
         tenant=invitation.tenant, user=user, role=invitation.role
     )
@@ -178,15 +178,6 @@ def _lock_open(invitation: Invitation, *, now: datetime) -> None:
     if not Invitation.objects.open().filter(pk=invitation.pk).select_for_update():
         invitation.refresh_from_db()
         raise InvitationOver(invitation.pk, invitation.status(now=now))
-
-
-def _joined_before(invitation: Invitation, user: User) -> Membership:
-    """Return the membership that this person got by this invitation, unless it was taken away."""
-    same = Invitation.objects.filter(pk=invitation.pk, token_sha256=invitation.token_sha256)
-    member = Membership.objects.filter(tenant=invitation.tenant, user=user).first()
-    if member is None or not same.filter(accepted_by=user).exists():
-        raise InvitationRefused
-    return member
 
 
 def _tell(invitation: Invitation) -> None:

@@ -89,6 +89,20 @@ def get_invitation_of_token(token: str) -> Invitation:
     return invitation
 
 
+def get_joined(invitation: Invitation, *, user: User) -> Membership:
+    """
+    Return the membership that this person got by this invitation, unless it was taken away.
+
+    :raises InvitationRefused: if they did not accept it by the token that was read.
+    """
+    same = Invitation.objects.filter(pk=invitation.pk, token_sha256=invitation.token_sha256)
+    members = Membership.objects.select_related("user", "tenant")
+    member = members.filter(tenant=invitation.tenant, user=user).first()
+    if member is None or not same.filter(accepted_by=user).exists():
+        raise InvitationRefused
+    return member
+
+
 def is_acceptable(invitation: Invitation, *, now: datetime) -> bool:
     """Tell whether it is pending and its inviter may still invite to its role."""
     return Invitation.objects.acceptable(now=now).filter(pk=invitation.pk).exists()
