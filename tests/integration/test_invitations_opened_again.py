@@ -5,6 +5,7 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs.models import Event
+from jobs.testing import run_enqueued_jobs
 from project.accounts import invitations, operations
 from project.accounts.scopes import Role
 from tests.invitations import PAGE, invite_and_read
@@ -30,6 +31,7 @@ def token(acme, ann, bob):
     """The token of the link by which Bob has joined acme."""
     _, token = invite_and_read(acme, ann)
     invitations.accept(token=token, user=bob, now=timezone.now())
+    run_enqueued_jobs()  # So that the newest mail is the next invitation.
     return token
 
 
