@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
 from notifications.errors import MailRefused
+from notifications.texts import fault_of_line, fault_of_surrogates
 
 #: RFC 5321, 4.5.3.1: 64 of a local part, and 254 of what fits between the brackets of a path.
 ADDRESS_CHARACTERS = 254
@@ -16,10 +17,6 @@ HTML_BYTES = 262_144
 
 _SPACES = frozenset({"Zs", "Zl", "Zp"})
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-#: A subject may hold a joiner (Cf), which emoji and Persian need, but nothing that ends a line.
-_BREAKS_A_LINE = frozenset({"Cc", "Zl", "Zp"})
-#: Marks that turn the reading direction around, so that a subject reads as another one.
-_OVERRIDES = frozenset("\u202a\u202b\u202d\u202e\u202c")
 
 #: What a mailbox may be written with by some standard or other, and one plain mailbox never is.
 _NOT_PLAIN = {
@@ -65,11 +62,8 @@ def check_subject(text: str) -> str:
 
     :raises MailRefused: if it is empty or too long, or is more than one line of text.
     """
-    if any(unicodedata.category(character) in _BREAKS_A_LINE for character in text):
-        raise MailRefused("subject", "must be one line without control characters")
-    if not _OVERRIDES.isdisjoint(text):
-        raise MailRefused("subject", "must not turn the reading direction around")
-    _check_surrogates("subject", text)
+    if fault := fault_of_line(text):
+        raise MailRefused("subject", fault)
     if "=?" in text and "?=" in text:
         raise MailRefused("subject", "must be readable text, not an encoded word (=?...?=)")
 
@@ -91,7 +85,8 @@ def check_html(text: str) -> str:
         raise MailRefused("html", "must not be empty")
     if "\x00" in text:
         raise MailRefused("html", "must not hold the character NUL")
-    _check_surrogates("html", text)
+    if fault := fault_of_surrogates(text):
+        raise MailRefused("html", fault)
     if len(text.encode()) > HTML_BYTES:
         raise MailRefused("html", f"must have at most {HTML_BYTES:,} bytes of UTF-8")
     return text
@@ -140,10 +135,3 @@ def _check_as_sent(address: str) -> None:
         _is_address(address)
     except ValidationError:
         raise MailRefused("email", "must be an address such as ann@example.com") from None
-
-
-def _check_surrogates(field: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise MailRefused(field, "must not hold half of a character (a lone surrogate)") from None
