@@ -1,7 +1,8 @@
 """What may be done to jobs from outside the engine: enqueue, cancel, replay."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -58,10 +59,11 @@ def enqueue(
     _set_times(job, run_at, expires_at)
     job.slot_id = slot_id
     job.message_options = payloads.message_options(priority, headers)
-    if key is None:
-        ledger.insert(job)
-    else:
-        _insert_with_key(job)
+    with _put_away(job_type, [job]):
+        if key is None:
+            ledger.insert(job)
+        else:
+            _insert_with_key(job)
     log_events.enqueued(job)
     return job
 
@@ -86,7 +88,8 @@ def enqueue_many(
     _set_times(blank, run_at, expires_at)
     # Copied: measured, Django's constructor costs as much as all else that is done for a job.
     jobs = [_fill(copy(blank), job_type, each) for each in payloads]
-    ledger.insert_many(jobs)
+    with _put_away(job_type, jobs):
+        ledger.insert_many(jobs)
     log_events.enqueued_many(job_type.name, len(jobs))
     return jobs
 
@@ -138,7 +141,8 @@ def replay_job(
     try:
         with transaction.atomic():  # Two clicks: the unique `replay_of` lets one of them through.
             _lock_dead_letter(old)
-            new.save(force_insert=True)
+            with _put_away(job_type, [new]):
+                new.save(force_insert=True)
             job_type.on_replayed(old, new)
             _close_dead_letter(old, new, by)
     except IntegrityError:
@@ -197,6 +201,18 @@ def _fill(job: Job, job_type: JobType, payload: Any) -> Job:
     _check_text("partition", job.partition)
     job.payload = payloads.as_json(model)
     return job
+
+
+@contextmanager
+def _put_away(job_type: JobType, jobs: Iterable[Job]) -> Iterator[None]:
+    """Let the type keep elsewhere what the ledger must not show; both are stored, or neither."""
+    if job_type.put_away is None:
+        yield
+        return
+    with transaction.atomic():
+        for job in jobs:
+            job.payload = payloads.as_json(job_type.put_away(job, job_type.read(job.payload)))
+        yield
 
 
 def _set_times(job: Job, run_at: datetime | None, expires_at: datetime | None) -> None:

@@ -30,6 +30,7 @@ class JobType:
     partition: Callable[[uuid.UUID, Any], str] | None = None
     on_settled: Callable[[Job], None] = _nothing
     on_replayed: Callable[[Job, Job], None] = _nothing
+    put_away: Callable[[Job, Any], BaseModel] | None = None
     tells_of_failure: bool = False
 
     @property
@@ -101,6 +102,12 @@ def has_hook(name: str) -> bool:
     """Tell whether something must happen in the transaction that settles a job of this type."""
     job_type = _types.get(name)
     return job_type is not None and job_type.on_settled is not _nothing
+
+
+def puts_away(name: str) -> bool:
+    """Tell whether payloads of this type may hold what is not for everybody who may see jobs."""
+    job_type = _types.get(name)
+    return job_type is not None and job_type.put_away is not None
 
 
 _failure_hooks: list[Callable[[Job], None]] = []

@@ -146,6 +146,7 @@ def job_task(
     partition: Callable[[uuid.UUID, Any], str] | None = None,
     on_settled: Callable[[Job], None] = registry._nothing,
     on_replayed: Callable[[Job, Job], None] = registry._nothing,
+    put_away: Callable[[Job, Any], BaseModel] | None = None,
     tells_of_failure: bool = False,
     **celery_options: Any,
 ) -> Callable[[Callable[[Job, Any], None]], Any]:
@@ -156,8 +157,11 @@ def job_task(
     happen once. With `atomic=False` it writes inside `job.fence()` or `job.succeeding()` alone.
     `max_in_flight` and `partition(tenant_id, payload)` set its own fairness. `on_settled(job)` runs
     in the transaction that settles a job of the type, whoever settles it; `on_replayed(old, new)`
-    in the one that replays it. `tells_of_failure`: its feature tells the person who asked when it
-    fails, so that `job.dead_lettered` need not. Other options are Celery's (`max_retries`, …).
+    in the one that replays it. `put_away(job, payload)` stores elsewhere what is not for everybody
+    who may see jobs, in the transaction that stores the job, and returns the payload that the
+    ledger keeps: it never refuses, but lets the job fail. `tells_of_failure`: its feature tells the
+    person who asked when it fails, so that `job.dead_lettered` need not. Other options are Celery's
+    (`max_retries`, …).
     """
 
     def declare(function: Callable[[Job, Any], None]) -> Any:
@@ -171,6 +175,7 @@ def job_task(
             partition=partition,
             on_settled=on_settled,
             on_replayed=on_replayed,
+            put_away=put_away,
             tells_of_failure=tells_of_failure,
         )
         registry.register(job_type)

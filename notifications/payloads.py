@@ -8,17 +8,19 @@ from pydantic import BaseModel, model_validator
 
 
 class MailPayload(BaseModel):
-    """The id of a stored mail; without one, the mail itself, which is stored before it is sent."""
+    """The id of a stored mail; or the mail itself, which is stored apart when its job is."""
 
     notification_id: uuid.UUID | None = None
     email: str | None = None
     subject: str | None = None
     html: str | None = None
+    #: Why a whole one could not be stored: its job fails of it.
+    refused: str | None = None
 
     @model_validator(mode="after")
     def says_what_to_send(self) -> Self:
         whole = None not in (self.email, self.subject, self.html)
-        if self.notification_id is None and not whole:
+        if not (self.notification_id or self.refused or whole):
             raise ValueError("give notification_id, or email, subject and html")
         return self
 

@@ -49,6 +49,7 @@ SLOW_DOWN = (429, 503)
     atomic=False,
     on_settled=mails.write_outcome,
     on_replayed=mails.point_to_new_job,
+    put_away=mails.put_away,
 )
 def send_notification(job: Job, payload: MailPayload) -> None:
     """Send one mail; a server's 5xx is final, everything else is tried again."""

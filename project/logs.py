@@ -5,12 +5,26 @@ from typing import Any
 
 import structlog
 
+
+def without_arguments(_: Any, __: str, event: Any) -> Any:
+    """
+    Leave out the arguments that Celery adds to its lines of a task: they may hold secrets.
+
+    The engine's own lines have the payload as the ledger keeps it.
+    """
+    data = event.get("data")
+    if isinstance(data, dict):
+        event["data"] = {name: data[name] for name in data if name not in ("args", "kwargs")}
+    return event
+
+
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
+    without_arguments,
 ]
 
 

@@ -5,7 +5,7 @@ import uuid
 
 from django.db import IntegrityError, transaction
 
-from jobs import log_events
+from jobs import log_events, registry
 from jobs.alerts import operations as alerts
 from jobs.alerts import tenants
 from jobs.dead_letters import at_once, table
@@ -33,10 +33,19 @@ def record(message: DeadMessage) -> DeadLetter | None:
 
     :raises MoveRefused: if the job moved under every look; the message goes back to its queue.
     """
+    message = _as_kept(message)
     letter = at_once.store(message) or _store_in_full(message)
     if letter is not None:
         log_events.dead_lettered(letter)
     return letter
+
+
+def _as_kept(message: DeadMessage) -> DeadMessage:
+    """Return one of another program as its job was stored: without what its type keeps apart."""
+    if not (message.is_foreign and message.job_id and registry.puts_away(message.type)):
+        return message
+    job = Job.objects.filter(pk=message.job_id).first()
+    return message.with_payload(job.payload) if job else message
 
 
 def _store_in_full(message: DeadMessage) -> DeadLetter | None:

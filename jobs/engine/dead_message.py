@@ -5,7 +5,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,9 @@ LEDGER = "ledger"
 
 #: Headers that a broker changes from one delivery of the same message to the next.
 _CHANGING = frozenset({"x-delivery-count"})
+
+#: Celery's headers that quote a message's arguments.
+_TELLING = frozenset({"argsrepr", "kwargsrepr"})
 
 #: Deeper than anybody nests; Python's own limit lies at some hundreds.
 LEVELS_MAX = 50
@@ -134,6 +137,17 @@ class DeadMessage:
     def payload(self) -> dict[str, Any] | None:
         """The job's payload, where the message is well-formed."""
         return None if self.fault else dict(self._content[1])
+
+    def with_payload(self, payload: dict[str, Any]) -> "DeadMessage":
+        """Return the same message with another payload, and with no text of the one it had."""
+        read_as = {"content_type": "application/json", "content_encoding": "utf-8"}
+        return replace(
+            self,
+            body=json.dumps([[], payload, {}]).encode(),
+            headers={name: self.headers[name] for name in self.headers if name not in _TELLING},
+            properties=self.properties | read_as,
+            unpacking="",
+        )
 
     @property
     def is_foreign(self) -> bool:

@@ -1,13 +1,17 @@
 """Gives messages of other programs their row in the ledger: dispatch 0, for no relay sent them."""
 
 import uuid
+from collections.abc import Callable
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from pydantic import BaseModel
 
-from jobs import registry
+from jobs import payloads, registry
 from jobs.errors import PayloadRefused
 from jobs.models import Job
 from jobs.states import SYSTEM_TENANT, JobState
@@ -42,8 +46,26 @@ def store_queued(
         first_queued_at=timezone.now(),
         queued_at=timezone.now(),
     )
+    if known.put_away and model and _store_apart(row, known.put_away, model):
+        return
     # Losing the race means that another delivery of the message has stored it.
     Job.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def _store_apart(row: Job, put_away: Callable[[Job, Any], BaseModel], model: BaseModel) -> bool:
+    """
+    Store the job, and elsewhere what its type keeps there; False if that can't be.
+
+    Then another delivery has stored both, or the message names a tenant that is not there.
+    """
+    stored = copy(row)
+    try:
+        with transaction.atomic():
+            stored.payload = payloads.as_json(put_away(stored, model))
+            stored.save(force_insert=True)
+    except IntegrityError:
+        return False
+    return True
 
 
 def store_waiting(

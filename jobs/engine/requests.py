@@ -14,11 +14,15 @@ from celery.worker.request import Request
 from celery.worker.state import revoked as revoked_ids
 from celery.worker.state import task_ready
 
+from jobs import registry
 from jobs.engine.shape import job_fault_of
 from jobs.engine.stopping import STOP_SIGNAL
 
 #: A child is deaf to these where REMAP_SIGTERM is set: what ends all of a container is not for it.
 IGNORED = frozenset({SIGTERM, SIGINT, SIGQUIT})
+
+#: Shown in place of what the type of a job keeps where not everybody sees it.
+KEPT_APART = "(kept apart)"
 
 
 class JobRequest(Request):
@@ -33,6 +37,8 @@ class JobRequest(Request):
         fault = job_fault_of(self.request_dict, content[2])
         if fault:
             raise InvalidTaskError(fault)
+        if registry.puts_away(self.name) and self.request_dict.get("dispatch") is None:
+            self._kwargsrepr = KEPT_APART  # Another program's, whole: Flower and the log show it.
         # Whatever the message wishes: Celery would ask for the result, and write it, from here.
         self._ignore_result = self.request_dict["ignore_result"] = True
 

@@ -106,6 +106,8 @@ def begin(job: Job, payload: MailPayload) -> Notification:
 
     :raises GiveUp: if it was deleted, or can't be one.
     """
+    if payload.refused:
+        raise GiveUp(payload.refused)
     if payload.notification_id is None:
         return _store_of_message(job, payload)
     ours = Notification.objects.filter(pk=payload.notification_id, job=job)
@@ -115,19 +117,16 @@ def begin(job: Job, payload: MailPayload) -> Notification:
 
 
 def _store_of_message(job: Job, payload: MailPayload) -> Notification:
-    """Another attempt of the same job, or its replay, finds what the first one has stored."""
+    """
+    Store the mail of a job that was stored as it came, by a process that did not know its type.
+
+    Another attempt of it finds what the first one has stored.
+    """
     stored = Notification.objects.filter(job=job)
     if stored.update(status=NotificationStatus.PROCESSING):
         return stored.get()
-    tenant_id = None if job.tenant_id == NOBODYS else job.tenant_id
     try:
-        mail = _new(
-            tenant_id,
-            known_user_id(job.user_id),
-            email=payload.email or "",
-            subject=payload.subject or "",
-            html=payload.html or "",
-        )
+        mail = _whole(job, payload)
     except MailRefused as refusal:
         raise GiveUp(str(refusal)) from None
     mail.job, mail.status = job, NotificationStatus.PROCESSING
@@ -135,7 +134,24 @@ def _store_of_message(job: Job, payload: MailPayload) -> Notification:
     return mail
 
 
-# --- What the engine calls, inside the transaction that moves the job ---------------------------
+# --- What the engine calls, inside the transaction that stores or moves the job ------------------
+
+
+def put_away(job: Job, payload: MailPayload) -> MailPayload:
+    """
+    Store a mail that was enqueued whole, and return the payload that has its id alone.
+
+    Its text may have a link that works like a password, and who may see jobs may not see mails.
+    """
+    if payload.notification_id or payload.refused:
+        return payload
+    try:
+        mail = _whole(job, payload)
+    except MailRefused as refusal:
+        return MailPayload(refused=str(refusal))
+    mail.job_id = job.pk  # Its row follows in this transaction.
+    mail.save(force_insert=True)
+    return MailPayload(notification_id=mail.pk)
 
 
 def write_outcome(job: Job) -> None:
@@ -147,8 +163,12 @@ def point_to_new_job(old: Job, new: Job) -> None:
     """
     Queue the mail again under the job that replays its old one.
 
+    A payload that somebody has edited into a whole mail is a mail of its own by now.
+
     :raises NotReplayable: if it was deleted meanwhile: the new job could only fail.
     """
+    if Notification.objects.filter(job=new).exists():
+        return
     stored = Notification.objects.filter(job=old)
     if not stored.update(job=new, **_QUEUED) and old.payload.get("notification_id"):
         raise NotReplayable(f"The notification of job {old.pk} is gone; request it again.")
@@ -171,6 +191,20 @@ def _new(
         email=check_address(email),
         subject=check_subject(subject),
         html=Secret.of(check_html(html)),
+    )
+
+
+def _whole(job: Job, payload: MailPayload) -> Notification:
+    """:raises MailRefused: naming what no mail may have, or a tenant that is not there."""
+    tenants = Notification._meta.get_field("tenant").related_model._default_manager
+    if job.tenant_id != NOBODYS and not tenants.filter(pk=job.tenant_id).exists():
+        raise MailRefused("tenant_id", f"there is no tenant {job.tenant_id}.")
+    return _new(
+        None if job.tenant_id == NOBODYS else job.tenant_id,
+        known_user_id(job.user_id),
+        email=payload.email or "",
+        subject=payload.subject or "",
+        html=payload.html or "",
     )
 
 

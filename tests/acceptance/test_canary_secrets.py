@@ -26,6 +26,7 @@ from tests.harness.planting import (
     plant_mail_that_is,
     plant_mails,
     plant_refused,
+    plant_whole_mails,
     receivers,
 )
 from tests.harness.system import System
@@ -124,6 +125,7 @@ class TestSecrets:
             for mail in mails:
                 notifying.wait_for_mail(client, mail)
             plant_invitation(server, planted)
+            plant_whole_mails(system, planted)
             plant_mail_that_is(client, planted, server, "deferred", refuse("END", 451))
             plant_mail_that_is(client, planted, server, "locked out", refuse("AUTH", 535))
             plant_mail_that_is(client, planted, server, "rejected", refuse("END", 554))
@@ -256,6 +258,6 @@ def assert_decoy_is_found(seen: list[Place]) -> None:
 def assert_mails_have_their_own(seen: list[Place], planted: Planted) -> None:
     """A link is in the mail that was sent with it, and so would have been found elsewhere."""
     texts = dict(seen)
-    for name in ("plain", "deferred", "locked-out"):
+    for name in ("plain", "whole", "abroad", "deferred", "locked-out"):
         own = {f"link of {name}": planted.secrets[f"link of {name}"]}
         assert found_in(texts[f"mail to {name}@there.example"], own)

@@ -1,10 +1,14 @@
 """Plants secrets in endpoints, mails and invitations, and remembers where each may be read."""
 
+import json
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from jobs import enqueue
+from notifications.operations import mails
 from tests.harness import notifying
 from tests.harness.canaries import found_in
 from tests.harness.client import Client
@@ -103,6 +107,41 @@ def plant_mails(client: Client, planted: Planted) -> list[str]:
     answer = client.post("/api/v1/invitations", json={"email": "invited@there.example"})
     assert answer.status_code == 202, answer.text
     return [each["id"] for each in client.get(notifying.MAILS).json()["items"]]
+
+
+def plant_whole_mails(system: System, planted: Planted) -> list[str]:
+    """
+    Enqueue a mail whole, and publish two as another program does; return their jobs' ids.
+
+    One of these is refused by the mail server's rules, the other by ours. What the second says in
+    the broker is its program's own business: it must have gone from there.
+    """
+    with system.orm():
+        tenant = uuid.UUID(system.people.acme.id)
+        mine = enqueue(mails.TASK, _whole(planted, "whole"), tenant_id=tenant)
+    return [
+        str(mine.pk),
+        publish_mail(system, _whole(planted, "abroad")),
+        publish_mail(system, _whole(planted, "abroad-refused") | {"subject": "two\nlines"}),
+    ]
+
+
+def _whole(planted: Planted, name: str) -> dict[str, str]:
+    html = HTML.format(plant_link(planted, name))
+    return {"email": f"{name}@there.example", "subject": DECOY, "html": html}
+
+
+def publish_mail(system: System, mail: dict[str, str]) -> str:
+    """Publish a message as Celery does, which quotes its arguments in a header; return its id."""
+    own = str(uuid.uuid4())
+    headers = {
+        "task": mails.TASK, "id": own, "lang": "py", "tenant_id": system.people.acme.id,
+        "argsrepr": "()", "kwargsrepr": repr(mail),
+    }  # fmt: skip
+    system.queues.publish(
+        f"notifications.{mails.TASK}", json.dumps([[], mail, {}]), headers=headers
+    )
+    return own
 
 
 def plant_invitation(server: MailServer, planted: Planted) -> None:

@@ -1,14 +1,16 @@
 """Mails from their request to a real mail server, and what becomes of those it refuses."""
 
+import json
 import uuid
 
 import pytest
 from django.db import connection, transaction
 
-from jobs import enqueue
+from jobs import enqueue, enqueue_many
 from jobs.dead_letters.operations import replay_dead_letter
 from jobs.dead_letters.record import record
-from jobs.errors import NotLive, PayloadRefused
+from jobs.engine.message import Message
+from jobs.errors import KeyInUse, NotLive, PayloadRefused
 from jobs.models import DeadLetter, Event, Job
 from jobs.operations import replay_job
 from jobs.testing import run_enqueued_jobs
@@ -17,7 +19,7 @@ from notifications.errors import MailRefused, StillUnderWay, UnknownNotification
 from notifications.models import Notification
 from notifications.operations import mails
 from project import env
-from tests.dead import dead_message_of
+from tests.dead import dead_message, dead_message_of
 from tests.deliveries import at_once, deliver
 from tests.drills import fresh, make_due, take
 from tests.mail_server import KEEP_AND_CUT, mail_server, refuse
@@ -262,6 +264,49 @@ class TestAWholeMessage:
         assert next(iter(changes)) in fresh(job).error
         assert (Notification.objects.count(), server.connections()) == (0, 0)
 
+    def test_leaves_its_text_in_its_row_alone(self, acme):
+        job = self.enqueue(acme)
+        stored = Notification.objects.get()
+
+        assert fresh(job).payload["notification_id"] == str(stored.pk)
+        assert SECRET not in str(fresh(job).payload)
+        assert (stored.job_id, stored.status, stored.html.get_secret_value()) == (
+            job.pk, "queued", HTML,
+        )  # fmt: skip
+
+    def test_that_is_rolled_back_leaves_nothing(self, acme):
+        with transaction.atomic():
+            self.enqueue(acme)
+            transaction.set_rollback(True)
+        assert (Notification.objects.count(), Job.objects.count()) == (0, 0)
+
+    def test_whose_key_is_in_use_leaves_nothing(self, acme):
+        enqueue(mails.TASK, MAIL, tenant_id=acme.pk, key="one")
+        with pytest.raises(KeyInUse):
+            enqueue(mails.TASK, MAIL, tenant_id=acme.pk, key="one")
+        assert Notification.objects.count() == 1
+
+    def test_that_no_mail_may_be_leaves_no_text_either(self, acme):
+        job = self.enqueue(acme, subject="two\nlines")
+        assert SECRET not in str(fresh(job).payload)
+
+    def test_is_one_of_many(self, acme, server):
+        enqueue_many(mails.TASK, [MAIL, MAIL | {"subject": "Another"}], tenant_id=acme.pk)
+        run_enqueued_jobs()
+        assert sorted(mail.subject for mail in server.mails()) == ["Another", "Your link"]
+
+    def test_that_is_edited_for_its_replay_is_another_mail(self, acme, server):
+        server.next(NO_SUCH_USER)
+        job = self.enqueue(acme)
+        deliver(take()[0])
+        first = Notification.objects.get()
+
+        replay_job(job_id=job.pk, by="ann", payload=MAIL | {"email": "bob@example.com"})
+        run_enqueued_jobs()
+
+        assert [mail.recipients for mail in server.mails()] == [["bob@example.com"]]
+        assert anew(first).status == "failed"
+
     def test_that_lacks_a_part_is_refused(self, acme):
         with pytest.raises(PayloadRefused, match="email, subject and html"):
             enqueue(mails.TASK, {"email": "ann@example.com"}, tenant_id=acme.pk)
@@ -274,6 +319,52 @@ class TestAWholeMessage:
         mails.cancel_mail(tenant_id=None, notification_id=mail.pk, by="ann")
         run_enqueued_jobs(raise_errors=False)
         assert (fresh(thief).state, server.connections()) == ("failed", 0)
+
+
+class TestAMailOfAnotherProgram:
+    """A message that no relay sent."""
+
+    @staticmethod
+    def message(tenant_id, **changes):
+        headers = {
+            "task": mails.TASK, "id": str(uuid.uuid4()), "tenant_id": str(tenant_id),
+            "kwargsrepr": repr(MAIL),
+        }  # fmt: skip
+        return Message(headers["id"], 0, "", "", headers, json.dumps([[], MAIL | changes, {}]))
+
+    def test_leaves_its_text_in_its_row_alone(self, acme, server):
+        assert deliver(self.message(acme.pk)) == "acknowledged"
+
+        [mail] = Notification.objects.all()
+        assert (mail.status, len(server.mails())) == ("sent", 1)
+        assert job_of(mail).payload["notification_id"] == str(mail.pk)
+        assert SECRET not in str(job_of(mail).payload)
+
+    def test_is_one_however_often_it_comes(self, acme, server):
+        message = self.message(acme.pk)
+        at_once(*[lambda: deliver(message)] * 4)
+
+        assert (Notification.objects.count(), len(server.mails())) == (1, 1)
+
+    def test_of_a_tenant_that_is_not_there_fails_at_once(self):
+        assert deliver(self.message(uuid.uuid4())) == "rejected: GiveUp"
+        assert "there is no tenant" in Job.objects.get().error
+        assert SECRET not in str(Job.objects.get().payload)
+
+    @pytest.mark.parametrize(
+        ("behaviour", "changes"), [(NO_SUCH_USER, {}), (None, {"subject": "two\nlines"})]
+    )
+    def test_has_no_text_in_its_dead_letter(self, acme, server, behaviour, changes):
+        if behaviour:
+            server.next(behaviour)
+        message = self.message(acme.pk, **changes)
+        assert deliver(message).startswith("rejected")
+
+        letter = record(dead_message(message.body, message.headers))
+
+        stored = DeadLetter.objects.get(pk=letter.pk)
+        assert stored.error_type
+        assert SECRET not in f"{bytes(stored.body)} {stored.headers} {stored.job.payload}"
 
 
 class TestTheHtml:
