@@ -1,6 +1,10 @@
 """What may be read of exports."""
 
 import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.conf import settings
 
 from exports.errors import UnknownExport
 from exports.models import Export
@@ -13,7 +17,16 @@ def get_export(tenant_id: uuid.UUID, export_id: uuid.UUID) -> Export:
 
     :raises UnknownExport: the same for an id that isn't there and for another tenant's.
     """
-    exports = Export.objects.select_related("job").filter(tenant_id=tenant_id)
+    return get_export_of_any([tenant_id], export_id)
+
+
+def get_export_of_any(tenant_ids: Collection[uuid.UUID], export_id: uuid.UUID) -> Export:
+    """
+    Return an export that one of these tenants has, with its job.
+
+    :raises UnknownExport: the same for an id that isn't there and for another tenant's.
+    """
+    exports = Export.objects.select_related("job").filter(tenant_id__in=tenant_ids)
     export = exports.filter(pk=export_id).first()
     if export is None:
         raise UnknownExport(export_id)
@@ -31,6 +44,13 @@ def list_exports(
     exports = Export.objects.select_related("job").filter(tenant_id=tenant_id).order_by("-pk")
     wanted = {"status": status, "pk__lt": before}
     return list(exports.filter(**{name: value for name, value in wanted.items() if value})[:limit])
+
+
+def kept_until(export: Export) -> datetime | None:
+    """Return from when on the nightly clean-up may delete it; None while it is live."""
+    if export.settled_at is None:
+        return None
+    return export.settled_at + timedelta(days=settings.EXPORTS_KEEP_DAYS)
 
 
 def has_written() -> bool:

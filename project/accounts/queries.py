@@ -12,6 +12,7 @@ from project.accounts.errors import (
 )
 from project.accounts.invitation_tokens import digest_of, is_token
 from project.accounts.models import ApiToken, Invitation, Membership, User
+from project.accounts.scopes import ROLE_SCOPES, Scope
 
 
 def list_memberships(*, user: User) -> list[Membership]:
@@ -29,6 +30,12 @@ def get_membership(*, user: User, tenant_id: UUID | str) -> Membership:
     if membership is None:
         raise NotAMember
     return membership
+
+
+def list_tenant_ids(*, user: User, scope: Scope) -> list[UUID]:
+    """Return the tenants in which the person's role may do this."""
+    roles = [role for role, scopes in ROLE_SCOPES.items() if scope in scopes]
+    return list(user.memberships.filter(role__in=roles).values_list("tenant_id", flat=True))
 
 
 def get_token(*, credential: Credential) -> ApiToken:

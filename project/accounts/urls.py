@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from project.accounts import views
+from project.accounts import export_views, views
 from project.accounts.invitation_views import AcceptInvitation
 
 app_name = "accounts"
@@ -13,5 +13,7 @@ urlpatterns = [
     path("sign-out", views.SignOut.as_view(), name="sign-out"),
     path("switch-tenant", views.switch_tenant, name="switch-tenant"),
     path("mail-preferences", views.save_mail_preferences, name="mail-preferences"),
+    path("exports/<uuid:export_id>/", export_views.show_export, name="export"),
+    path("exports/<uuid:export_id>/download", export_views.download_export, name="download-export"),
     path("invitations/accept", AcceptInvitation.as_view(), name="accept-invitation"),
 ]
