@@ -18,6 +18,7 @@ from jobs.workflows.definition import Kind, Output, StepDefinition, StepRun, act
 from jobs.workflows.payloads import StepPayload, StopPayload
 from jobs.workflows.registry import find_definition, get_definition
 from jobs.workflows.results import storable
+from jobs.workflows.state import state_of, storable_state
 
 STOP = "workflows.stop_steps"
 
@@ -47,9 +48,9 @@ def record_step(step: WorkflowStep, workflow: Workflow, output: Output, state: B
     """
     Store what a step has brought, and go on once all its branches are done.
 
-    :raises ResultRefused: if it can't be stored.
+    :raises ResultRefused: if it can't be stored, or the state doesn't fit its model.
     """
-    workflow.state = storable(state, "The state")
+    workflow.state = storable_state(workflow, state)
     WorkflowStep.objects.filter(pk=step.pk).update(
         status=StepStatus.DONE,
         output=storable(output, "The output"),
@@ -100,14 +101,13 @@ def note(workflow: Workflow, what: str) -> None:
 def _inputs(workflow: Workflow, step: StepDefinition) -> Sequence[Any]:
     if step.branches is None:
         return [None]
-    state = get_definition(workflow.name).state.model_validate(workflow.state)
     return step.branches(
         StepRun(
             workflow=workflow,
             number=step.number,
             branch=0,
             attempt=0,
-            state=state,
+            state=state_of(workflow),
             input=None,
             job=None,
         )

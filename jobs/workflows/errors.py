@@ -33,6 +33,16 @@ class ResultRefused(StateRefused, GiveUp):
     """What a step brought can't be stored. It would bring the same again: it is not retried."""
 
 
+class StateOutgrown(WorkflowError, GiveUp):
+    """A release has changed the state's model so that what is stored fits it no more."""
+
+    def __init__(self, name: str, faults: str) -> None:
+        super().__init__(
+            f"The stored state doesn't fit that of {name} in this release: {faults}. "
+            "A new field of a state needs a default."
+        )
+
+
 class WorkflowKeyInUse(WorkflowError):
     """A live workflow of this tenant and name has the same key."""
 

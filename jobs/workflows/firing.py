@@ -15,7 +15,7 @@ from jobs.workflows.errors import UnknownWorkflow
 from jobs.workflows.locking import lock_workflow
 from jobs.workflows.payloads import TimerPayload
 from jobs.workflows.registry import find_definition, get_definition
-from jobs.workflows.results import storable
+from jobs.workflows.state import state_of, storable_state
 from jobs.workflows.timers import TIMEOUT
 
 
@@ -24,6 +24,7 @@ def fire(job: Job, payload: TimerPayload) -> None:
     Fire a timer in the job's one transaction: its row is locked first, then the workflow's.
 
     :raises NotWanted: if it was set anew or cancelled, or its workflow has ended: it is nothing.
+    :raises StateOutgrown: if its function can't be given the state: `note_end` ends the workflow.
     """
     with job.fence():
         workflow = _locked(payload)
@@ -32,9 +33,9 @@ def fire(job: Job, payload: TimerPayload) -> None:
         definition = get_definition(workflow.name)
         function = definition.timers.get(payload.name)
         if function:
-            state = definition.state.model_validate(workflow.state)
+            state = state_of(workflow)
             function(TimerRun(workflow=workflow, name=payload.name, state=state))
-            workflow.state = storable(state, "The state")
+            workflow.state = storable_state(workflow, state)
             workflow.save(update_fields=["state"])
         log_events.timer_fired(workflow, payload.name)
         if payload.name == TIMEOUT:

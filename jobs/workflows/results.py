@@ -17,8 +17,8 @@ def storable(value: Any, what: str) -> Any:
     :raises ResultRefused: if it has something that JSON or PostgreSQL doesn't, or is over
         JOBS_WORKFLOWS_RESULT_MAX_BYTES: each look at the workflow would read it.
     """
-    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     try:
+        plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         text = json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:  # Half of a surrogate pair, too.
         raise ResultRefused(f"{what} can't be stored: {error}") from None

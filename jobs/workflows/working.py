@@ -15,6 +15,7 @@ from jobs.workflows.errors import UnknownWorkflow
 from jobs.workflows.locking import lock_workflow
 from jobs.workflows.payloads import StepPayload
 from jobs.workflows.registry import get_definition
+from jobs.workflows.state import state_of
 
 OVER = "its workflow, which has ended"
 
@@ -58,8 +59,7 @@ def _work_long(job: Job, payload: StepPayload) -> None:
     output = _step_of(workflow, payload).function(run)
     with job.succeeding():
         workflow, row = _look(job, payload)
-        state = get_definition(workflow.name).state.model_validate(workflow.state)
-        advancing.record_step(row, workflow, output, state)
+        advancing.record_step(row, workflow, output, state_of(workflow))
 
 
 def _take(job: Job, payload: StepPayload) -> tuple[Workflow, WorkflowStep]:
@@ -101,7 +101,7 @@ def _run_of(workflow: Workflow, row: WorkflowStep, job: Job) -> StepRun[Any]:
         number=row.number,
         branch=row.branch,
         attempt=row.attempts,
-        state=get_definition(workflow.name).state.model_validate(workflow.state),
+        state=state_of(workflow),
         input=row.input,
         job=job,
     )
