@@ -41,6 +41,13 @@ class UnknownEventType(NotificationError, ValueError):
         )
 
 
+class DescriptionRefused(NotificationError, ValueError):
+    """The name of an endpoint that would not be read as it is written; the text says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"description: {reason}")
+
+
 class EndpointDisabled(NotificationError):
     """Nothing is sent to an endpoint that is disabled; enable it first."""
 
@@ -60,6 +67,13 @@ class DataTooLarge(NotificationError, ValueError):
 
     def __init__(self, size: int, most: int) -> None:
         super().__init__(f"data: {size} bytes of JSON; at most {most} are delivered. Send an id.")
+
+
+class DataTooDeep(NotificationError, ValueError):
+    """Nobody reads that by hand, and programs that try may break. Send it flatter, or an id."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"data: lists and objects lie more than {most} deep in each other.")
 
 
 class StillUnderWay(NotificationError):

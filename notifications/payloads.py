@@ -2,9 +2,36 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, model_validator
+from pydantic import AfterValidator, BaseModel, model_validator
+
+from notifications.errors import DataTooDeep
+
+#: Lists and objects inside each other: what shows or reads them may go down level by level.
+DATA_DEPTH_MAX = 100
+
+
+def check_depth(data: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return what is to be delivered.
+
+    :raises DataTooDeep: if more than DATA_DEPTH_MAX lists and objects lie in each other.
+    """
+    level: list[Any] = [data]
+    for _ in range(DATA_DEPTH_MAX):
+        members = (item for each in level for item in _members(each))
+        level = [item for item in members if isinstance(item, dict | list | tuple)]
+        if not level:
+            return data
+    raise DataTooDeep(DATA_DEPTH_MAX)
+
+
+def _members(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+Data = Annotated[dict[str, Any], AfterValidator(check_depth)]
 
 
 class MailPayload(BaseModel):
@@ -31,7 +58,7 @@ class DeliveryPayload(BaseModel):
     endpoint_id: uuid.UUID
     delivery_id: uuid.UUID | None = None
     event_type: str | None = None
-    data: dict[str, Any] | None = None
+    data: Data | None = None
 
     @model_validator(mode="after")
     def says_what_to_deliver(self) -> Self:
@@ -43,7 +70,7 @@ class DeliveryPayload(BaseModel):
 class EventPayload(BaseModel):
     event_type: str
     occurred_at: datetime
-    data: dict[str, Any]
+    data: Data
 
 
 class ResendPayload(BaseModel):

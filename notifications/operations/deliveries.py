@@ -25,7 +25,7 @@ from notifications.errors import (
 from notifications.events import TEST_EVENT, check_event_type
 from notifications.models import WebhookDelivery, WebhookEndpoint
 from notifications.operations.breaker import SYNC
-from notifications.payloads import DeliveryPayload
+from notifications.payloads import DeliveryPayload, check_depth
 from notifications.queries import get_delivery, get_endpoint
 from notifications.states import SETTLED_DELIVERIES, DeliveryStatus
 
@@ -53,6 +53,7 @@ def request_delivery(
     :raises UnknownEndpoint: if there is none, or it belongs to another tenant.
     :raises EndpointDisabled: if nothing is sent to it.
     :raises UnknownEventType: if it is not spelled as one.
+    :raises DataTooDeep: if it has over DATA_DEPTH_MAX lists and objects in each other.
     :raises DataTooLarge: over JOBS_PAYLOAD_MAX_BYTES of JSON.
     """
     endpoint = get_endpoint(tenant_id, endpoint_id)
@@ -116,10 +117,11 @@ def body_of(event_type: str, data: Mapping[str, Any], *, at: datetime) -> str:
     """
     Return the payload that Standard Webhooks recommends, as JSON.
 
+    :raises DataTooDeep: if it has over DATA_DEPTH_MAX lists and objects in each other.
     :raises DataTooLarge: if the data alone is over JOBS_PAYLOAD_MAX_BYTES.
     """
     # ASCII alone: no half of a surrogate pair, no NUL, nothing that a receiver reads otherwise.
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(check_depth(dict(data)), separators=(",", ":"), allow_nan=False)
     if len(text) > settings.JOBS_PAYLOAD_MAX_BYTES:
         raise DataTooLarge(len(text), settings.JOBS_PAYLOAD_MAX_BYTES)
     moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

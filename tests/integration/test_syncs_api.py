@@ -94,6 +94,14 @@ class TestRequest:
         assert (answer.status_code, faulty_fields(answer)) == (422, [field])
         assert not Job.objects.exists()
 
+    @pytest.mark.parametrize(("lists", "status"), [(98, 202), (99, 422), (850, 422)])
+    def test_with_data_that_nobody_could_show_is_refused(self, api, sync, lists, status):
+        # Given lists inside each other, in a list in an object
+        answer = api("post", body=json.dumps(sync | {"data": {"a": ["here"]}}).replace(
+            '"here"', "[" * lists + "]" * lists))  # fmt: skip
+        assert answer.status_code == status, answer.content
+        assert status == 202 or faulty_fields(answer) == ["data"]
+
     def test_with_too_much_data_is_refused(self, api, sync):
         # Given letters that take two bytes in the request, and six in the delivery
         answer = api("post", body=json.dumps(sync | {"data": {"a": "ü" * 12_000}},

@@ -3,6 +3,8 @@
 import pytest
 
 from jobs import enqueue
+from jobs.errors import PayloadRefused
+from jobs.models import Job
 from jobs.operations import replay_job
 from jobs.testing import run_enqueued_jobs
 from notifications.models import WebhookDelivery
@@ -49,6 +51,22 @@ class TestAWholeMessage:
         assert deliver(take()[0]) == "rejected: GiveUp"
         assert (fresh(job).state, fresh(job).failures) == ("failed", 1)
         assert not WebhookDelivery.objects.exists()
+
+    def test_of_what_nobody_could_show_is_refused_or_dead_at_once(self, receiver, endpoint):
+        deep: list[object] = []
+        for _ in range(200):
+            deep = [deep]
+        with pytest.raises(PayloadRefused, match="data: "):
+            self.enqueue(endpoint, data={"a": deep})
+        event = {"event_type": EVENT, "occurred_at": "2026-01-01T00:00:00Z", "data": {"a": deep}}
+        with pytest.raises(PayloadRefused, match="data: "):
+            enqueue("notifications.announce_event", event)
+
+        # And where a program has put it past us, into the queue
+        job = self.enqueue(endpoint)
+        Job.objects.update(payload=job.payload | {"data": {"a": deep}})
+        assert deliver(take()[0]) == "rejected: PayloadRefused"
+        assert (fresh(job).state, WebhookDelivery.objects.count()) == ("failed", 0)
 
     def test_to_an_endpoint_of_another_tenant_is_dead_at_once(self, receiver, endpoint):
         job = self.enqueue(endpoint, make_tenant("other").pk)
