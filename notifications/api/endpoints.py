@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router, Schema, Status
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field, StrictBool
 
 from jobs.http import Problem, RequestSchema, require
 from jobs.idempotency import HEADER
@@ -34,6 +34,9 @@ Moment = Annotated[
 ]
 Description = Annotated[str, Field(max_length=200)]
 
+#: Of a field that may be missing, but is not null: what it is then is never read, nor documented.
+LEFT_OUT: Any = Field(default_factory=lambda: None)
+
 
 class EndpointIn(RequestSchema):
     url: Url
@@ -42,10 +45,12 @@ class EndpointIn(RequestSchema):
 
 
 class EndpointPatch(RequestSchema):
-    url: Url | None = None
-    event_types: EventTypes | None = None
-    description: Description | None = None
-    enabled: bool | None = None
+    """What is left out stays as it is; null is no value of any of them."""
+
+    url: Url = LEFT_OUT
+    event_types: EventTypes = LEFT_OUT
+    description: Description = LEFT_OUT
+    enabled: StrictBool = LEFT_OUT
 
 
 class ResendIn(RequestSchema):
@@ -95,7 +100,7 @@ def list_endpoints(request: HttpRequest) -> list[WebhookEndpoint]:
 
 
 @router.post("", response={201: EndpointWithSecret}, summary="Create a webhook endpoint")
-def create_endpoint(request: HttpRequest, body: EndpointIn) -> Any:
+def create_endpoint(request: HttpRequest, body: EndpointIn, response: HttpResponse) -> Any:
     """The answer has the secret that its deliveries are signed with. It is shown this once."""
     actor = require(request, WRITE)
     _refuse_key(request)
@@ -106,7 +111,7 @@ def create_endpoint(request: HttpRequest, body: EndpointIn) -> Any:
         event_types=body.event_types,
         description=body.description,
     )
-    return Status(201, _with_secret(endpoint, secret))
+    return Status(201, _with_secret(endpoint, secret, response))
 
 
 @router.get("/{endpoint_id}", response=EndpointOut, summary="See a webhook endpoint")
@@ -121,7 +126,7 @@ def update_endpoint(
     """What is left out stays as it is. `enabled` true enables one that a 410 has disabled."""
     actor = require(request, WRITE)
     return endpoints.update_endpoint(
-        tenant_id=actor.tenant_id, endpoint_id=endpoint_id, **body.model_dump(exclude_none=True)
+        tenant_id=actor.tenant_id, endpoint_id=endpoint_id, **body.model_dump(exclude_unset=True)
     )
 
 
@@ -136,12 +141,14 @@ def delete_endpoint(request: HttpRequest, endpoint_id: uuid.UUID) -> HttpRespons
 @router.post(
     "/{endpoint_id}/rotate-secret", response=EndpointWithSecret, summary="Give it a new secret"
 )
-def rotate_secret(request: HttpRequest, endpoint_id: uuid.UUID) -> WebhookEndpoint:
+def rotate_secret(
+    request: HttpRequest, endpoint_id: uuid.UUID, response: HttpResponse
+) -> WebhookEndpoint:
     """Both secrets sign for a day, so that the receiver can change at its leisure."""
     actor = require(request, WRITE)
     _refuse_key(request)
     endpoint, secret = endpoints.rotate_secret(tenant_id=actor.tenant_id, endpoint_id=endpoint_id)
-    return _with_secret(endpoint, secret)
+    return _with_secret(endpoint, secret, response)
 
 
 @router.post("/{endpoint_id}/test", response={202: DeliveryOut}, summary="Send it a test")
@@ -168,8 +175,9 @@ def resend_matching(request: HttpRequest, endpoint_id: uuid.UUID, body: ResendIn
     return Status(202, {"success": True, "job_id": job.pk, "matching": count})
 
 
-def _with_secret(endpoint: WebhookEndpoint, secret: str) -> WebhookEndpoint:
-    """Beside the column, which shows asterisks."""
+def _with_secret(endpoint: WebhookEndpoint, secret: str, response: HttpResponse) -> WebhookEndpoint:
+    """Show it beside the column, which shows asterisks; nothing on its way keeps the answer."""
+    response["Cache-Control"] = "no-store"
     endpoint.__dict__["shown_secret"] = secret
     return endpoint
 

@@ -12,11 +12,12 @@ from jobs.models import Job
 from notifications import log_events
 from notifications.channels.webhook.signing import new_secret
 from notifications.channels.webhook.urls import check_url
-from notifications.errors import TooManyEndpoints
+from notifications.errors import DescriptionRefused, TooManyEndpoints
 from notifications.events import check_subscription
 from notifications.models import WebhookDelivery, WebhookEndpoint
 from notifications.operations.breaker import CLOSED, partition_of
 from notifications.queries import get_endpoint
+from notifications.texts import fault_of_line
 
 REASON_MAX_CHARACTERS = 200
 
@@ -34,6 +35,7 @@ def create_endpoint(
 
     :raises UrlRefused: if nothing is sent to such a URL, with the reason.
     :raises UnknownEventType: if a subscription can't be one.
+    :raises DescriptionRefused: if it is not one readable line.
     :raises TooManyEndpoints: if the tenant has NOTIFICATIONS_ENDPOINTS_MAX.
     """
     secret = new_secret()
@@ -41,14 +43,15 @@ def create_endpoint(
         tenant_id=tenant_id,
         created_by_id=user_id,
         url=check_url(url),
-        description=description,
+        description=_checked(description),
         event_types=check_subscription(event_types),
         secret=secret,
     )
-    # Two requests at once may pass the count together: one endpoint too many does no harm.
-    if WebhookEndpoint.objects.filter(tenant_id=tenant_id).count() >= _most():
-        raise TooManyEndpoints(_most())
-    endpoint.save(force_insert=True)
+    with transaction.atomic():
+        _lock_tenant(tenant_id)  # Else many requests at once would pass the count together.
+        if WebhookEndpoint.objects.filter(tenant_id=tenant_id).count() >= _most():
+            raise TooManyEndpoints(_most())
+        endpoint.save(force_insert=True)
     log_events.endpoint_created(endpoint)
     return get_endpoint(tenant_id, endpoint.pk), secret
 
@@ -68,6 +71,7 @@ def update_endpoint(
     :raises UnknownEndpoint: if there is none, or it belongs to another tenant.
     :raises UrlRefused: if nothing is sent to such a URL, with the reason.
     :raises UnknownEventType: if a subscription can't be one.
+    :raises DescriptionRefused: if it is not one readable line.
     """
     endpoint = get_endpoint(tenant_id, endpoint_id)
     changes: dict[str, object] = {}
@@ -76,7 +80,7 @@ def update_endpoint(
     if event_types is not None:
         changes["event_types"] = check_subscription(event_types)
     if description is not None:
-        changes["description"] = description
+        changes["description"] = _checked(description)
     with transaction.atomic():
         if changes:
             WebhookEndpoint.objects.filter(pk=endpoint.pk).update(**changes)
@@ -144,6 +148,18 @@ def _enable(endpoint_id: uuid.UUID) -> None:
         # An attempt that was under way may have failed, and opened it, since it was disabled.
         release_partition(partition_of(endpoint_id))
         log_events.endpoint_enabled(endpoint_id)
+
+
+def _checked(description: str) -> str:
+    """Operators read it too."""
+    if fault := fault_of_line(description):
+        raise DescriptionRefused(fault)
+    return description
+
+
+def _lock_tenant(tenant_id: uuid.UUID) -> None:
+    tenants = WebhookEndpoint.tenant.field.related_model._default_manager
+    tenants.select_for_update(no_key=True).filter(pk=tenant_id).first()
 
 
 def _lock_jobs(endpoint_id: uuid.UUID) -> None:

@@ -10,6 +10,7 @@ from jobs import enqueue
 from jobs.errors import JobError
 from jobs.models import Job
 from notifications.errors import EndpointDisabled, NotificationError, StillUnderWay
+from notifications.events import check_event_type
 from notifications.models import WebhookDelivery
 from notifications.operations.deliveries import resend_delivery
 from notifications.payloads import ResendPayload
@@ -37,12 +38,15 @@ def request_resend(
     :raises UnknownEndpoint: if there is none, or it belongs to another tenant.
     :raises EndpointDisabled: if nothing is sent to it.
     :raises StillUnderWay: if the status is one of those that are on their way.
+    :raises UnknownEventType: if the type is not spelled as one: nothing could match.
     """
     endpoint = get_endpoint(tenant_id, endpoint_id)
     if not endpoint.enabled:
         raise EndpointDisabled(endpoint.pk, endpoint.disabled_reason)
     if status not in SETTLED_DELIVERIES:
         raise StillUnderWay("What matches", status)
+    if event_type is not None:
+        check_event_type(event_type)
     filters = ResendPayload(
         endpoint_id=endpoint.pk, status=status, event_type=event_type, since=since, until=until
     )

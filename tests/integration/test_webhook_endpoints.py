@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from notifications.errors import (
+    DescriptionRefused,
     EndpointDisabled,
     TooManyEndpoints,
     UnknownEndpoint,
@@ -64,6 +65,7 @@ class TestCreate:
             ({"url": "http://hooks.example.com/"}, UrlRefused),
             ({"url": "https://10.0.0.1/"}, UrlRefused),
             ({"event_types": ["Lamp"]}, UnknownEventType),
+            ({"description": "Acme \u202ebuh"}, DescriptionRefused),
         ],
     )
     def test_refuses_what_can_not_be(self, acme, changes, error):
@@ -81,6 +83,12 @@ class TestCreate:
         create(make_tenant("other"))
         with pytest.raises(TooManyEndpoints, match="at most 1"):
             create(acme)
+
+    def test_by_many_at_once_makes_no_more_than_may_be(self, acme, settings):
+        settings.NOTIFICATIONS_ENDPOINTS_MAX = 3
+        results = at_once(*[lambda: create(acme)] * 12)
+        assert len([each for each in results if isinstance(each, TooManyEndpoints)]) == 9
+        assert WebhookEndpoint.objects.count() == 3
 
     def test_remembers_who_asked_until_they_are_gone(self, acme):
         ann = make_member(acme)

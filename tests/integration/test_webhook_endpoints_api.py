@@ -70,6 +70,10 @@ class TestCreate:
             ({"event_types": "*"}, "event_types"),
             ({"description": "x" * 201}, "description"),
             ({"description": "a\0b"}, "description"),
+            ({"description": "a\r\nb"}, "description"),
+            ({"description": "a\x1bb"}, "description"),
+            ({"description": "a\u2028b"}, "description"),
+            ({"description": "Acme \u202ebuh"}, "description"),
             ({"secret": "whsec_mine"}, "secret"),
             ({"enabled": False}, "enabled"),
         ],
@@ -78,6 +82,9 @@ class TestCreate:
         answer = api("post", body=ENDPOINT | change)
         assert (answer.status_code, faulty_fields(answer)) == (422, [field])
         assert not WebhookEndpoint.objects.exists()
+
+    def test_is_kept_by_nothing_on_its_way(self, api):
+        assert api("post", body=ENDPOINT).headers["Cache-Control"] == "no-store"
 
     def test_keeps_each_event_type_once(self, api):
         assert created(api, event_types=["b.c", "*", "b.c"])["event_types"] == ["*", "b.c"]
@@ -147,13 +154,20 @@ class TestChange:
             ({"event_types": ["nothing"]}, "event_types"),
             ({"event_types": []}, "event_types"),
             ({"enabled": "perhaps"}, "enabled"),
+            ({"enabled": "yes"}, "enabled"),
+            ({"enabled": 1}, "enabled"),
+            ({"enabled": None}, "enabled"),
+            ({"url": None}, "url"),
+            ({"event_types": None}, "event_types"),
+            ({"description": None}, "description"),
+            ({"description": "Acme \u202ebuh"}, "description"),
             ({"failures_in_a_row": 0}, "failures_in_a_row"),
         ],
     )
     def test_that_is_wrong_names_the_field(self, api, change, field):
         endpoint_id = created(api)["id"]
         before = api("get", f"/{endpoint_id}").json()
-        answer = api("patch", f"/{endpoint_id}", {"description": "New"} | change)
+        answer = api("patch", f"/{endpoint_id}", {"event_types": ["*"]} | change)
         assert (answer.status_code, faulty_fields(answer)) == (422, [field])
         assert api("get", f"/{endpoint_id}").json() == before
 

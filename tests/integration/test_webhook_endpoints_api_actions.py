@@ -33,6 +33,7 @@ class TestRotate:
         shown = answer.json()
         assert answer.status_code == 200
         assert shown["secret"] not in ("", old["secret"])
+        assert answer.headers["Cache-Control"] == "no-store"
         until = datetime.fromisoformat(shown["previous_secret_until"]) - timezone.now()
         assert timedelta(hours=23) < until < timedelta(hours=25)
         assert shown["secret"] not in api("get", f"/{old['id']}").content.decode()
@@ -111,12 +112,15 @@ class TestResend:
             ({"since": "yesterday"}, "since"),
             ({"until": "2020-01-01T00:00:00"}, "until"),
             ({"event_type": "x" * 101}, "event_type"),
+            ({"event_type": "Nope Nope"}, "event_type"),
+            ({"event_type": ""}, "event_type"),
             ({"limit": 10}, "limit"),
         ],
     )
     def test_that_is_wrong_names_the_field(self, api, endpoint, filters, field):
         answer = api("post", f"/{endpoint.pk}/resend", filters)
         assert (answer.status_code, faulty_fields(answer)) == (422, [field])
+        assert not Job.objects.filter(type="notifications.resend_deliveries").exists()
 
 
 CALLS = [
