@@ -154,7 +154,7 @@ def describe_file(run: Run) -> None:
     )
 
 
-@export_in_parts.step("exports.complete_export", tells_of_failure=True)
+@export_in_parts.step("exports.complete_export", queue="exports", tells_of_failure=True)
 def complete_export(run: Run) -> None:
     """Say what the file is; the end of the workflow, which follows, makes it `completed`."""
     operations.write_file_facts(_export(run), _file(run))
