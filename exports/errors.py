@@ -94,11 +94,11 @@ class BadKey(ExportError):
 
 
 class BadStorageUrl(ExportError, ValueError):
-    """`EXPORTS_STORAGE_URL` names no store."""
+    """`EXPORTS_STORAGE_URL` names no store. It is not quoted: some put a bucket's keys into it."""
 
-    def __init__(self, url: str, fault: str) -> None:
+    def __init__(self, fault: str) -> None:
         super().__init__(
-            f"EXPORTS_STORAGE_URL: {url!r} {fault}. Example: EXPORTS_STORAGE_URL=s3://my-bucket"
+            f"EXPORTS_STORAGE_URL: {fault}. Example: EXPORTS_STORAGE_URL=s3://my-bucket"
         )
 
 

@@ -1,6 +1,7 @@
 """Reads settings from the environment and says in one line what is wrong with them."""
 
 import os
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -14,6 +15,20 @@ T = TypeVar("T")
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
+
+#: The most that a number may be, by the unit that its name ends with, unless its reading says
+#: otherwise. Below them no clock, socket, interval or column overflows: sockets end at 24 days.
+MOST = {"SECONDS": 604_800, "HOURS": 8_760, "DAYS": 36_500, "ROWS": 1_000_000_000}
+MOST_OF_OTHERS = 1_000_000
+
+DJANGOS_SMTP = "django.core.mail.backends.smtp.EmailBackend"
+DJANGOS_FOLDER = "django.core.mail.backends.filebased.EmailBackend"
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+#: One plain address: nothing that needs quotes, and a domain of any script.
+ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@[\w-]+(?:\.[\w-]+)*"
+#: The same, alone or behind a name: in quotes, or without what would need them.
+MAILBOX = rf'{ADDRESS}|(?:"[^"\\]+" +|[^"(),:;<>@\[\\\]. ][^"(),:;<>@\[\\\]]* +)?<{ADDRESS}>'
 
 
 class BadSetting(SystemExit):
@@ -45,12 +60,13 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 def number(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
-    """Return a whole number of the unit that the name ends with."""
+    """Return a whole number of the unit that the name ends with; without `most` see `MOST`."""
+    most = MOST.get(name.rpartition("_")[2], MOST_OF_OTHERS) if most is None else most
     value = text(name, str(default))
-    bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+    bounds = f"from {least} to {most}"
     if not value.strip().isdecimal():
         raise BadSetting(name, f"{value!r} is not a whole number, {bounds}", str(default))
-    if int(value) < least or (most is not None and int(value) > most):
+    if not least <= int(value) <= most:
         raise BadSetting(name, f"{value} is not {bounds}", str(default))
     return int(value)
 
@@ -66,14 +82,29 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def url(name: str, default: str, *, schemes: tuple[str, ...], example: str) -> str:
-    """Return a URL. One that is set but empty is refused: a secret that did not arrive."""
+def url(
+    name: str,
+    default: str,
+    *,
+    schemes: tuple[str, ...],
+    example: str,
+    hostless: tuple[str, ...] = (),
+) -> str:
+    """
+    Return a URL; one whose scheme is not among the `hostless` names a host.
+
+    One that is set but empty is refused: a secret that did not arrive. No fault quotes it, for it
+    may hold a password, wherever a slip has put that.
+    """
     value = text(name, default)
-    if value.partition("://")[0] not in schemes:
+    scheme = value.partition("://")[0]
+    if scheme not in schemes:
         raise BadSetting(
             name, f"starts with none of {', '.join(f'{s}://' for s in schemes)}", example
         )
     parsed(name, value, lambda url: urlsplit(url).port, example)
+    if scheme not in hostless:
+        _check_host(name, value, example)
     return value
 
 
@@ -81,40 +112,72 @@ def optional_url(name: str, *, schemes: tuple[str, ...], example: str) -> str:
     """Return a URL with a host, or nothing where the variable is not set."""
     if name not in os.environ and f"{name}_FILE" not in os.environ:
         return ""
-    value = url(name, "", schemes=schemes, example=example)
+    return url(name, "", schemes=schemes, example=example)
+
+
+def site(name: str, default: str) -> str:
+    """Return where a site is, without the last slash: links begin with it, and have no secrets."""
+    example = "https://offload.example.com"
+    value = url(name, default, schemes=("http", "https"), example=example)
+    if "@" in urlsplit(value).netloc:
+        raise BadSetting(name, "holds a user or a password, which every link would show", example)
+    if "?" in value or "#" in value:
+        raise BadSetting(name, "holds a ? or a #: nothing can be added behind them", example)
+    return value.rstrip("/")
+
+
+def _check_host(name: str, value: str, example: str) -> None:
+    if any(each.isspace() or not each.isprintable() for each in value):
+        raise BadSetting(name, "holds a blank or a control character", example)
     if not urlsplit(value).hostname:
         raise BadSetting(name, "names no host", example)
-    return value
 
 
 def addresses(name: str, *, example: str) -> list[str]:
     """Return e-mail addresses, parted by commas; none where the variable is not set."""
     found = names(name)
     for address in found:
-        local, _, domain = address.rpartition("@")
-        if not local or not domain or any(c.isspace() or not c.isprintable() for c in address):
+        if not re.fullmatch(ADDRESS, address):
             raise BadSetting(name, f"{address!r} is no e-mail address", example)
     return found
 
 
+def mailbox(name: str, default: str) -> str:
+    """Return one e-mail address, alone or behind a name: `Offload <offload@example.com>`."""
+    value = text(name, default)
+    if not (value.isprintable() and re.fullmatch(MAILBOX, value)):
+        fault = "is not one e-mail address, or a name and one address in < >"
+        raise BadSetting(name, fault, default)
+    return value
+
+
 def parsed(name: str, value: str, parser: Callable[[str], T], example: str) -> T:
     """
-    Let a library read a URL, and turn whatever it raises into one line about the variable.
+    Let a library read a value, and turn whatever it raises into one line about the variable.
 
-    What it raises is quoted unless the value has credentials, for then it may quote these.
+    What it raises is quoted unless the value is a URL: that may have a password in any place.
     """
     try:
         return parser(value)
     except Exception as error:
-        reason = "" if "@" in value else f" ({error})"
+        reason = f" ({error})"
+        if "://" in value:
+            reason = ": a port is a number, and / ? # @ of a password are written %2F %3F %23 %40"
         raise BadSetting(name, f"can't be read{reason}", example) from None
 
 
 def database(name: str, default: str) -> dict[str, Any]:
+    """Return Django's settings of a database; a PostgreSQL without a host is a local socket's."""
     example = "postgres://user:password@127.0.0.1:5432/offload"
-    value = url(name, default, schemes=("postgres", "postgresql", "sqlite"), example=example)
+    schemes = ("postgres", "postgresql", "sqlite")
+    value = url(name, default, schemes=schemes, example=example, hostless=schemes)
+    place = urlsplit(value)
+    if place.scheme == "sqlite" and place.netloc:
+        raise BadSetting(
+            name, "names a host: a file's path is behind three slashes, sqlite:///", example
+        )
     config: dict[str, Any] = parsed(name, value, environ.Env.db_url_config, example)
-    if not config["NAME"]:
+    if not config["NAME"] or not place.path.strip("/"):
         raise BadSetting(name, "names no database", example)
     return config
 
@@ -122,19 +185,31 @@ def database(name: str, default: str) -> dict[str, Any]:
 def email(name: str, default: str) -> dict[str, Any]:
     """Return Django's settings of a mail URL; one to an SMTP server gets our total deadline."""
     example = "smtp://user:password@127.0.0.1:1025"
-    config: dict[str, Any] = parsed(
-        name, text(name, default), environ.Env.email_url_config, example
+    schemes = environ.Env.EMAIL_SCHEMES
+    value = url(
+        name,
+        default,
+        schemes=tuple(schemes),
+        example=example,
+        hostless=tuple(each for each, backend in schemes.items() if backend != DJANGOS_SMTP),
     )
-    if config["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+    config: dict[str, Any] = parsed(name, value, environ.Env.email_url_config, example)
+    if config["EMAIL_BACKEND"] == DJANGOS_FOLDER and not config["EMAIL_FILE_PATH"].startswith("/"):
+        fault = "names no absolute path, which begins behind three slashes with its own"
+        raise BadSetting(name, fault, "filemail:////so/there")
+    if config["EMAIL_BACKEND"] == DJANGOS_SMTP:
         config["EMAIL_BACKEND"] = "notifications.channels.email.smtp.EmailBackend"
     return config
 
 
 def ports(name: str, default: str) -> frozenset[int]:
+    """Return at least one port."""
     found = [part.strip() for part in text(name, default).split(",") if part.strip()]
     for port in found:
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
             raise BadSetting(name, f"{port!r} is no port, 1 to 65535", default)
+    if not found:
+        raise BadSetting(name, "names no port", default)
     return frozenset(map(int, found))
 
 

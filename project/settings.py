@@ -82,7 +82,8 @@ TEMPLATES = [
 
 AUTH_USER_MODEL = "accounts.User"
 SESSION_ENGINE = "project.accounts.sessions"
-SESSION_COOKIE_AGE = env.number("SESSION_KEEP_SECONDS", 1_209_600, least=60)
+#: Browsers keep no cookie for longer than 400 days.
+SESSION_COOKIE_AGE = env.number("SESSION_KEEP_SECONDS", 1_209_600, least=60, most=34_560_000)
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
 AUTH_PASSWORD_VALIDATORS = [
@@ -121,6 +122,7 @@ CELERY_BROKER_URL = env.url(
     "CELERY_BROKER_URL",
     "memory://localhost/",
     schemes=("amqp", "amqps", "memory"),
+    hostless=("memory",),
     example="amqp://user:password@127.0.0.1:5672//",
 )
 PROFILE = "embedded" if CELERY_BROKER_URL.startswith("memory") else "services"
@@ -170,14 +172,17 @@ JOBS_HEARTBEAT_SECONDS = env.number("JOBS_HEARTBEAT_SECONDS", 10, least=1)
 JOBS_RETRY_BASE_SECONDS = env.number("JOBS_RETRY_BASE_SECONDS", 10, least=1)
 JOBS_RETRIES_MAX = env.number("JOBS_RETRIES_MAX", 3)
 JOBS_LOSSES_MAX = env.number("JOBS_LOSSES_MAX", 10)
-JOBS_PAYLOAD_MAX_BYTES = env.number("JOBS_PAYLOAD_MAX_BYTES", 65_536, least=1_024)
+#: Escaped it may be six times as long, and RabbitMQ takes messages of 16 MiB.
+JOBS_PAYLOAD_MAX_BYTES = env.number("JOBS_PAYLOAD_MAX_BYTES", 65_536, least=1_024, most=2_097_152)
+#: PostgreSQL's JSON holds no list or object of 256 MiB.
 JOBS_WORKFLOWS_RESULT_MAX_BYTES = env.number(
-    "JOBS_WORKFLOWS_RESULT_MAX_BYTES", 1_048_576, least=1_024
+    "JOBS_WORKFLOWS_RESULT_MAX_BYTES", 1_048_576, least=1_024, most=67_108_864
 )
 JOBS_SOFT_LIMIT_SECONDS = env.number("JOBS_SOFT_LIMIT_SECONDS", 1_200, least=1)
 JOBS_HARD_LIMIT_SECONDS = env.number("JOBS_HARD_LIMIT_SECONDS", 1_260, least=1, most=1_740)
 JOBS_DATABASE_WAIT_SECONDS = env.number("JOBS_DATABASE_WAIT_SECONDS", 60)
-JOBS_RELAY_BATCH_JOBS = env.number("JOBS_RELAY_BATCH_JOBS", 500, least=1)
+#: A batch is in the relay's memory, payloads included.
+JOBS_RELAY_BATCH_JOBS = env.number("JOBS_RELAY_BATCH_JOBS", 500, least=1, most=10_000)
 JOBS_RELAY_POLL_SECONDS = env.number("JOBS_RELAY_POLL_SECONDS", 1, least=1)
 JOBS_RECOVERY_INTERVAL_SECONDS = env.number("JOBS_RECOVERY_INTERVAL_SECONDS", 30, least=1)
 JOBS_STALL_AFTER_SECONDS = env.number("JOBS_STALL_AFTER_SECONDS", 30, least=1)
@@ -226,6 +231,7 @@ EXPORTS_STORAGE_URL = env.url(
     "EXPORTS_STORAGE_URL",
     f"file://{VAR_DIR / 'exports'}",
     schemes=("file", "s3"),
+    hostless=("file", "s3"),  # `store_from_url` looks for the folder or the bucket.
     example="s3://my-bucket",
 )
 EXPORTS_KEEP_DAYS = env.number("EXPORTS_KEEP_DAYS", 30, least=1)
@@ -241,18 +247,14 @@ EMAIL_FILE_PATH = VAR_DIR / "mail"
 vars().update(env.email("EMAIL_URL", f"filemail:///{EMAIL_FILE_PATH}"))
 EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT_SECONDS", 10, least=1)
 #: For a whole mail, whatever the server does: EMAIL_TIMEOUT is for each of its answers.
-EMAIL_DEADLINE_SECONDS = env.number("EMAIL_DEADLINE_SECONDS", 30, least=1)
-DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Offload <offload@localhost>")
+#: An alert's job, whose soft limit is 60 s, is under it too.
+EMAIL_DEADLINE_SECONDS = env.number("EMAIL_DEADLINE_SECONDS", 30, least=1, most=50)
+DEFAULT_FROM_EMAIL = env.mailbox("DEFAULT_FROM_EMAIL", "Offload <offload@localhost>")
 
 # --- Notifications: mails and webhooks ----------------------------------------------------------
 
 #: Where people find the product: the links in mails begin with it.
-PUBLIC_URL = env.url(
-    "PUBLIC_URL",
-    "http://127.0.0.1:8000",
-    schemes=("http", "https"),
-    example="https://offload.example.com",
-).rstrip("/")
+PUBLIC_URL = env.site("PUBLIC_URL", "http://127.0.0.1:8000")
 #: Fernet keys of encrypted columns: the first encrypts, all decrypt. None: one of SECRET_KEY's.
 SECRETS_KEYS = env.fernet_keys("SECRETS_KEYS")
 #: For one attempt of a delivery in all: name, connection, TLS, answer.
@@ -281,7 +283,8 @@ ALERT_WEBHOOK_URL = env.optional_url(
 ALERT_EMAIL = env.addresses("ALERT_EMAIL", example="ops@example.com,oncall@example.com")
 #: The least time between two alerts of one cause.
 ALERTS_INTERVAL_SECONDS = env.number("ALERTS_INTERVAL_SECONDS", 900, least=1)
-ALERTS_TIMEOUT_SECONDS = env.number("ALERTS_TIMEOUT_SECONDS", 10, least=1)
+#: Below the soft limit of an alert's job, 60 s.
+ALERTS_TIMEOUT_SECONDS = env.number("ALERTS_TIMEOUT_SECONDS", 10, least=1, most=50)
 ALERTS_RELAY_LAG_SECONDS = env.number("ALERTS_RELAY_LAG_SECONDS", 60, least=1)
 ALERTS_DEAD_LETTER_AGE_HOURS = env.number("ALERTS_DEAD_LETTER_AGE_HOURS", 24, least=1)
 ALERTS_BEAT_SILENT_SECONDS = env.number("ALERTS_BEAT_SILENT_SECONDS", 60, least=15)

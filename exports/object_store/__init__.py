@@ -28,11 +28,11 @@ def store_from_url(url: str) -> ObjectStore:
         case "file" if Path(rest).is_absolute():
             return FileStore(Path(rest))
         case "file":
-            raise BadStorageUrl(url, "needs an absolute path, file:///so/there")
+            raise BadStorageUrl("needs an absolute path, file:///so/there")
         case "s3" if BUCKET.fullmatch(rest):
             from exports.object_store.s3 import S3Store  # boto3 takes 20 MB and half a second.
 
             return S3Store(rest)
         case "s3":
-            raise BadStorageUrl(url, "names no bucket, or more than a bucket")
-    raise BadStorageUrl(url, "starts with neither file:// nor s3://")
+            raise BadStorageUrl("names no bucket, or more than a bucket")
+    raise BadStorageUrl("starts with neither file:// nor s3://")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READERS = frozenset(
-    {"text", "flag", "number", "names", "choice", "url", "optional_url", "addresses", "database",
-     "email", "fernet_keys", "networks", "ports"}
+    {"text", "flag", "number", "names", "choice", "url", "optional_url", "site", "addresses",
+     "mailbox", "database", "email", "fernet_keys", "networks", "ports"}
 )  # fmt: skip
 
 
@@ -18,6 +18,19 @@ def variables_read() -> dict[str, object]:
     """
     calls = (call for path in _wiring() for call in _calls_in(path))
     return {str(name.value): _default(call) for call in calls if (name := _name(call))}
+
+
+def numbers_read() -> dict[str, tuple[int, dict[str, int]]]:
+    """Return the default and the bounds that each call of `env.number("NAME", ...)` spells out."""
+    calls = (call for path in _wiring() for call in _calls_in(path))
+    return {
+        str(name.value): (
+            ast.literal_eval(call.args[1]),
+            {str(bound.arg): ast.literal_eval(bound.value) for bound in call.keywords},
+        )
+        for call in calls
+        if (name := _name(call)) and ast.unparse(call.func) == "env.number"
+    }
 
 
 def _wiring() -> list[Path]:

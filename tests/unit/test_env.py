@@ -20,19 +20,21 @@ FAULTS = {
     "DATABASE_URL": [
         "", "nonsense", "mysql://db/offload", "postgres://u:p@db:port/offload", "postgres://",
     ],
-    "CELERY_BROKER_URL": ["", "redis://queue", "amqp://u:p@queue:port//"],
-    "EMAIL_URL": ["nonsense", "smtp://mail:port"],
-    "EXPORTS_STORAGE_URL": ["", "ftp://files", "/var/exports"],
+    "CELERY_BROKER_URL": ["", "redis://queue", "amqp://", "amqp://u:p@queue:port//"],
+    "EMAIL_URL": ["nonsense", "smtp://mail:port", "smtp://"],
+    "DEFAULT_FROM_EMAIL": ["", "Offload offload@example.com"],
+    "EXPORTS_STORAGE_URL": ["", "ftp://files", "/var/exports", "file://exports", "s3://"],
     "ALERT_WEBHOOK_URL": ["", "hooks.example.com", "ftp://hooks", "http://", "http://hooks:port"],
     "ALERT_EMAIL": ["ops", "ops@", "@example.com", "ops@example.com, on call@example.com"],
-    "PUBLIC_URL": ["", "ftp://offload.example.com", "offload.example.com"],
+    "PUBLIC_URL": ["", "ftp://offload.example.com", "offload.example.com", "https://u:p@x"],
     "SECRETS_KEYS": ["short"],
-    "NOTIFICATIONS_PORTS": ["0", "65536", "https"],
+    "NOTIFICATIONS_PORTS": ["", "0", "65536", "https"],
     "NOTIFICATIONS_TRUSTED_NETWORKS": ["10.0.0.1/8", "300.1.1.1", "intranet"],
     "NOTIFICATIONS_DELIVERY_SECONDS": ["0"],
     "LOG_LEVEL": ["loud"],
     "LOG_FORMAT": ["xml"],
     "SESSION_KEEP_SECONDS": ["59"],
+    "NOTIFICATIONS_DISABLE_AFTER_DAYS": ["9999999999"],
     "JOBS_LEASE_SECONDS": ["60s"],
     "JOBS_HARD_LIMIT_SECONDS": ["3600"],
     "JOBS_EXTRA_TASK_MODULES": ["no.such.module"],
@@ -70,12 +72,24 @@ class TestAProcess:
         assert line.startswith(f"{name}: ")
         assert f"Example: {name}=" in line
 
-    @pytest.mark.parametrize("name", ["DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"])
-    def test_quotes_no_part_of_a_password(self, name):
-        schemes = {"DATABASE_URL": "postgres", "CELERY_BROKER_URL": "amqp", "EMAIL_URL": "smtp"}
-        done = check(**{name: f"{schemes[name]}://user:can/ary@host:25/x"})
+    @pytest.mark.parametrize(
+        ("name", "scheme"),
+        [
+            ("DATABASE_URL", "postgres"),
+            ("CELERY_BROKER_URL", "amqp"),
+            ("EMAIL_URL", "smtp"),
+            ("RABBITMQ_MANAGEMENT_URL", "http"),
+            ("ALERT_WEBHOOK_URL", "https"),
+            ("PUBLIC_URL", "https"),
+            ("EXPORTS_STORAGE_URL", "s3"),
+        ],
+    )
+    @pytest.mark.parametrize("rest", ["user:can/ary@host:25/x", "user:canary"])
+    def test_quotes_no_part_of_a_password(self, name, scheme, rest):
+        done = check(**{name: f"{scheme}://{rest}"})
 
         assert done.returncode != 0
+        assert done.stderr.startswith(f"{name}: ")
         assert "can'" not in done.stderr.replace("can't", "")
         assert "ary" not in done.stderr
 
@@ -136,8 +150,18 @@ class TestNumber:
     def test_is_whole_and_not_negative(self, monkeypatch, value):
         monkeypatch.setenv("OFFLOAD_TEST", value)
 
-        with pytest.raises(BadSetting, match="OFFLOAD_TEST: .* is not a whole number, at least 0"):
+        with pytest.raises(BadSetting, match="OFFLOAD_TEST: .* is not a whole number, from 0 to"):
             env.number("OFFLOAD_TEST", 60)
+
+    @pytest.mark.parametrize(
+        ("name", "most"),
+        [("X_SECONDS", "604800"), ("X_HOURS", "8760"), ("X_DAYS", "36500"), ("X_MAX", "1000000")],
+    )
+    def test_has_a_most_by_its_unit(self, monkeypatch, name, most):
+        monkeypatch.setenv(name, "9999999999")
+
+        with pytest.raises(BadSetting, match=f"{name}: 9999999999 is not from 0 to {most}"):
+            env.number(name, 60)
 
     def test_says_which_bounds(self, monkeypatch):
         monkeypatch.setenv("OFFLOAD_TEST", "8")
