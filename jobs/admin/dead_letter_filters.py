@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 
 from jobs import registry
+from jobs.admin import tenants
 from jobs.dead_letters.matching import Matching
 from jobs.lanes import lane_names
 from jobs.models import DeadLetter, Incident
@@ -108,22 +109,19 @@ class AgeFilter(MatchingFilter):
         return [(key, label) for key, (label, _) in AGES.items()]
 
 
-class _ByIdFilter(MatchingFilter):
+class TenantFilter(MatchingFilter, tenants.TenantFilter):
+    """Offers what the other lists offer."""
+
+
+class IncidentFilter(MatchingFilter):
     """Shown only while the address has it: links of other pages set it."""
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        value = request.GET.get(self.parameter_name or "")
-        return [(value, value)] if value else []
-
-
-class TenantFilter(_ByIdFilter):
-    title = "tenant"
-    parameter_name = "tenant_id"
-
-
-class IncidentFilter(_ByIdFilter):
     title = "incident"
     parameter_name = "incident_id"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        value = self.value()
+        return [(value, value)] if value else []
 
 
 FILTERS = (

@@ -12,10 +12,10 @@ from django.utils.html import format_html_join
 from unfold.decorators import action, display
 
 from jobs.admin import dead_letter_texts as texts
+from jobs.admin import tenants
 from jobs.admin.base import LedgerAdmin, age, link, preformatted
 from jobs.admin.dead_letter_filters import FILTERS, matching_of
 from jobs.admin.forms import BulkReplayForm, DiscardForm, PayloadForm
-from jobs.admin.jobs import name_of_tenant, with_tenant_names
 from jobs.dead_letters import bulk, operations
 from jobs.errors import BulkReplayRefused
 from jobs.models import AuditEntry, DeadLetter
@@ -38,11 +38,11 @@ class DeadLetterAdmin(LedgerAdmin):
     list_before_template = "admin/jobs/replay_matching.html"
     search_fields = ("id",)
     searched_ids = ("pk", "job_id", "tenant_id")
-    search_help_text = "The id of a dead letter, a job or a tenant."
+    search_help_text = "The id of a dead letter or a job, or the name or id of a tenant."
     actions = ("replay_selected", "discard_selected")
     actions_detail = ("replay", "replay_edited", "discard")
     fieldsets = (
-        (None, {"fields": ("badge", "what_happened", "error", "type", "tenant", "group")}),
+        (None, {"fields": ("badge", "what_happened", "error", "type", "tenant_and_id", "group")}),
         ("Cause", {"fields": ("cause",)}),
         (
             "Message",
@@ -58,7 +58,7 @@ class DeadLetterAdmin(LedgerAdmin):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
-        return with_tenant_names(super().get_queryset(request))
+        return tenants.with_tenant_names(super().get_queryset(request))
 
     def has_replay_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("jobs.replay_deadletter")
@@ -194,7 +194,11 @@ class DeadLetterAdmin(LedgerAdmin):
 
     @admin.display(description="Tenant")
     def tenant(self, letter: DeadLetter) -> str:
-        return name_of_tenant(letter) if letter.tenant_id else "-"
+        return tenants.link_to_tenant(letter)
+
+    @admin.display(description="Tenant")
+    def tenant_and_id(self, letter: DeadLetter) -> str:
+        return tenants.link_and_id_of_tenant(letter)
 
     @admin.display(description="Incident")
     def group(self, letter: DeadLetter) -> str:

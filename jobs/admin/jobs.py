@@ -3,18 +3,18 @@
 import json
 from typing import Any
 
-from django.apps import apps
-from django.conf import settings
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
 from jobs import operations, registry
+from jobs.admin import tenants
 from jobs.admin.base import LedgerAdmin, LedgerInline, age, link, preformatted
+from jobs.admin.tenants import TenantFilter
 from jobs.models import Attempt, Job, Slot
-from jobs.states import SYSTEM_TENANT, JobState, Outcome
+from jobs.states import JobState, Outcome
 
 #: Colours of the badges.
 STATE_COLOURS = {
@@ -68,16 +68,17 @@ class AttemptInline(LedgerInline):
 class JobAdmin(LedgerAdmin):
     inlines = (AttemptInline,)
     list_display = ("type", "tenant", "badge", "attempts", "since", "short_error", "id")
-    list_filter = ("state", TypeFilter)
+    list_filter = ("state", TypeFilter, TenantFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "The id of a job or a tenant."
+    search_help_text = "The id of a job, or the name or id of a tenant."
     actions = ("cancel_selected", "run_selected_again")
     actions_detail = ("cancel", "run_again")
     fieldsets = (
         (
             None,
-            {"fields": ("badge", "error", "type", "id", "tenant", "user_id", "indented_payload")},
+            {"fields": ("badge", "error", "type", "id", "tenant_and_id", "user_id",
+                        "indented_payload")},
         ),
         ("Line", {"fields": ("replay_of_link", "replayed_by_link", "dead_letter_link", "slot_link",
                                 "key")}),
@@ -94,7 +95,7 @@ class JobAdmin(LedgerAdmin):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return with_tenant_names(super().get_queryset(request))
+        return tenants.with_tenant_names(super().get_queryset(request))
 
     def has_cancel_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("jobs.cancel_job")
@@ -144,7 +145,11 @@ class JobAdmin(LedgerAdmin):
 
     @admin.display(description="Tenant")
     def tenant(self, job: Job) -> str:
-        return name_of_tenant(job)
+        return tenants.link_to_tenant(job)
+
+    @admin.display(description="Tenant")
+    def tenant_and_id(self, job: Job) -> str:
+        return tenants.link_and_id_of_tenant(job)
 
     @admin.display(description="Age", ordering="id")
     def since(self, job: Job) -> str:
@@ -174,18 +179,3 @@ class JobAdmin(LedgerAdmin):
     @admin.display(description="Run again as")
     def replayed_by_link(self, job: Job) -> str:
         return link(Job.objects.filter(replay_of=job).first())
-
-
-def name_of_tenant(row: Any) -> str:
-    """Return the name that `with_tenant_names` added, or what there is instead."""
-    if str(row.tenant_id) == SYSTEM_TENANT:
-        return "system"
-    return getattr(row, "tenant_name", None) or str(row.tenant_id)
-
-
-def with_tenant_names(jobs: Any) -> Any:
-    """Add `tenant_name`, where JOBS_TENANT_MODEL says which model has it."""
-    if not settings.JOBS_TENANT_MODEL:
-        return jobs
-    tenants = apps.get_model(settings.JOBS_TENANT_MODEL).objects.filter(pk=OuterRef("tenant_id"))
-    return jobs.annotate(tenant_name=Subquery(tenants.values("name")[:1]))

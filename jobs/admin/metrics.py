@@ -11,11 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from jobs.admin.base import LedgerAdmin
-from jobs.admin.jobs import name_of_tenant, with_tenant_names
 from jobs.admin.metrics_chart import DAYS, chart_of
+from jobs.admin.tenants import name_of_tenant, with_tenant_names
 from jobs.models import DailyMetric
 
-#: How many tenants or names a filter offers; the search finds every tenant by its id.
+#: How many tenants or names a filter offers; the search finds every tenant.
 OFFERED_MAX = 50
 
 
@@ -79,7 +79,7 @@ class DailyMetricAdmin(LedgerAdmin):
     list_before_template = "admin/jobs/metrics_chart.html"
     search_fields = ("tenant_id",)
     searched_ids = ("tenant_id",)
-    search_help_text = "The id of a tenant."
+    search_help_text = "The name or id of a tenant."
     ordering = ("-day", "name")
     fields = ("day", "name", "tenant", "count", "counted_at")
 
