@@ -9,8 +9,10 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.utils import model_ngettext
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -20,7 +22,6 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from jobs.errors import JobError
 
-from jobs.admin import tenants
 #: Does one thing to one row, with what a form has asked for, and returns what to say of it.
 Act = Callable[..., str]
 
@@ -37,6 +38,9 @@ class ActingAdmin(ModelAdmin):
     """
 
     refusals: tuple[type[Exception], ...] = (JobError,)
+
+    class Media:
+        css = {"all": ("jobs/pages.css",)}
 
     def act_on_one(
         self,
@@ -89,7 +93,7 @@ class ActingAdmin(ModelAdmin):
             return None
         names = ("action", "select_across", "_selected_action")
         kept = [(name, value) for name in names for value in request.POST.getlist(name)]
-        title = f"{verb} {count} {self.opts.verbose_name_plural}"
+        title = f"{verb} {count} {model_ngettext(self.opts, count)}"
         back = request.get_full_path()
         return self.ask(request, title=title, what="", back=back, form=form, kept=kept)
 
@@ -137,8 +141,19 @@ class LedgerAdmin(ActingAdmin):
     list_per_page = 50
     ordering: tuple[str, ...] = ("-id",)
 
-    #: Columns in which a whole id is looked for, each by its index; by `tenant_id`, names too.
+    #: Columns in which a whole id is looked for, each by its index.
     searched_ids: tuple[str, ...] = ()
+
+    def idle_actions(self, row: Any) -> set[str]:
+        """Return the names of the buttons that could only be refused for this row."""
+        return set()
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Offer what the row allows at present."""
+        offered = super().get_actions_detail(request, object_id)
+        row = self.get_object(request, str(object_id)) if offered else None
+        idle = self.idle_actions(row) if row else set()
+        return [each for each in offered if each.path not in idle]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -151,9 +166,7 @@ class LedgerAdmin(ActingAdmin):
         try:
             wanted = uuid.UUID(search_term.strip())
         except ValueError:
-            if "tenant_id" not in self.searched_ids:
-                return queryset.none(), False
-            return tenants.of_tenants_named(queryset, search_term.strip()), False
+            return queryset.none(), False
         conditions = (Q(**{column: wanted}) for column in self.searched_ids)
         return queryset.filter(functools.reduce(operator.or_, conditions)), False
 
@@ -194,8 +207,13 @@ def age(moment: datetime) -> str:
     return format_html('<span title="{}">{}</span>', moment.isoformat(" ", "seconds"), words)
 
 
+def badge(text: str, colour: str | None) -> str:
+    """Return a coloured label: Unfold's own decorator draws one on lists alone."""
+    return render_to_string("unfold/helpers/label.html", {"text": text, "type": colour})
+
+
 def preformatted(text: str) -> str:
-    return format_html('<pre class="whitespace-pre-wrap break-all text-xs">{}</pre>', text)
+    return format_html('<pre class="preformatted text-xs">{}</pre>', text)
 
 
 def link(row: Model | None) -> str:

@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action
 
-from jobs.admin import tenants
 from jobs.admin import workflow_cells as cells
 from jobs.admin.base import age, link, preformatted
 from jobs.admin.countdown import in_utc
+from jobs.admin.jobs import name_of_tenant, with_tenant_names
 from jobs.admin.moving import MovingAdmin
 from jobs.admin.workflow_filters import AgeFilter
 from jobs.admin.workflow_forms import DeadlineForm, restart_form_of
@@ -38,17 +38,17 @@ class WorkflowAdmin(MovingAdmin):
     page_cells = cells.PAGE_CELLS
     list_display = ("name_and_id", "tenant", "status_cell", "progress_cell", "step_cell", "since",
                     "deadline_cell")  # fmt: skip
-    list_filter = ("status", tenants.TenantFilter, ("name", AllValuesFieldListFilter), AgeFilter)
+    list_filter = ("status", ("name", AllValuesFieldListFilter), AgeFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "The id of a workflow or of a step's job, or the name or id of a tenant."
+    search_help_text = "The id of a workflow, tenant or step's job."
     actions = ("cancel_selected",)
     actions_detail = ("cancel", "restart", "move_deadline")
     change_form_before_template = "admin/jobs/workflow_page.html"
     fieldsets = (
         (
             "What it is",
-            {"fields": ("name", "version", "id", "tenant_and_id", "user_id", "key")},
+            {"fields": ("name", "version", "id", "tenant", "user_id", "key")},
         ),
         ("Times", {"fields": ("started", "ended_cell")}),
         ("State", {"fields": ("state_cell", "began_with")}),
@@ -64,7 +64,7 @@ class WorkflowAdmin(MovingAdmin):
             .get_queryset(request)
             .annotate(deadline_at=Subquery(deadline.values("due_at")[:1]))
         )
-        return tenants.with_tenant_names(workflows)
+        return with_tenant_names(workflows)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Workflow], search_term: str
@@ -106,12 +106,8 @@ class WorkflowAdmin(MovingAdmin):
     def has_move_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("jobs.move_workflow")
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Offer what its status allows."""
-        workflow = self.get_object(request, object_id)
-        idle = idle_actions(workflow) if workflow else set()
-        offered = super().get_actions_detail(request, object_id)
-        return [each for each in offered if each.path not in idle]
+    def idle_actions(self, row: Workflow) -> set[str]:
+        return idle_actions(row)
 
     # --- Actions --------------------------------------------------------------------------------
 
@@ -172,11 +168,7 @@ class WorkflowAdmin(MovingAdmin):
 
     @admin.display(description="Tenant")
     def tenant(self, workflow: Workflow) -> str:
-        return tenants.link_to_tenant(workflow)
-
-    @admin.display(description="Tenant")
-    def tenant_and_id(self, workflow: Workflow) -> str:
-        return tenants.link_and_id_of_tenant(workflow)
+        return name_of_tenant(workflow)
 
     @admin.display(description="Status", ordering="status")
     def status_cell(self, workflow: Workflow) -> str:

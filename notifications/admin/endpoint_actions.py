@@ -42,11 +42,8 @@ class ActingOnEndpoints(LedgerAdmin):
     def may(self, request: HttpRequest, verb: str) -> bool:
         return request.user.has_perm(f"notifications.{verb}_webhookendpoint")
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        offered = super().get_actions_detail(request, object_id)
-        endpoint = self.get_object(request, str(object_id))
-        senseless = texts.senseless_actions(endpoint) if endpoint else set()
-        return [each for each in offered if each.path not in senseless]
+    def idle_actions(self, row: WebhookEndpoint) -> set[str]:
+        return texts.idle_actions(row)
 
     @action(description="Send a test", permissions=["test"], icon="send")
     def test(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,21 +1,22 @@
 """What the admin says of an endpoint: its state, its breaker, what deleting it takes along."""
 
-from datetime import datetime
+import re
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
-from django.template.loader import render_to_string
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from jobs.admin import base
+from jobs.admin.countdown import in_utc
 from notifications.events import EVERY
 from notifications.models import WebhookEndpoint
 
 
 def badge(endpoint: WebhookEndpoint) -> str:
-    words, colour = state(endpoint)
-    return render_to_string("unfold/helpers/label.html", {"text": words, "type": colour})
+    return base.badge(*state(endpoint))
 
 
 def state(endpoint: WebhookEndpoint) -> tuple[str, str]:
@@ -41,7 +42,7 @@ def breaker(endpoint: WebhookEndpoint) -> str:
         most = settings.NOTIFICATIONS_BREAKER_FAILURES
         counted = f" Failures in a row: {failures} of the {most} that open it." if failures else ""
         return f"Closed: deliveries are sent as they come.{counted}"
-    until = moment(endpoint.open_until)
+    until = in_utc(endpoint.open_until)
     if endpoint.open_until <= timezone.now():
         return (
             f"Half open since {until}: the next delivery tries whether the endpoint works. Its "
@@ -57,12 +58,23 @@ def old_secret(endpoint: WebhookEndpoint) -> str:
     until = endpoint.previous_secret_until
     if until is None or until <= timezone.now():
         return "-"
-    return f"Signs beside the new one until {moment(until)}."
+    return f"Signs beside the new one until {in_utc(until)}."
 
 
 def host(endpoint: WebhookEndpoint) -> str:
     """The rest of a URL may hold secrets: a list is no place for them."""
     return urlsplit(endpoint.url).netloc
+
+
+def matching(text: str) -> Q:
+    """Return the condition of endpoints whose description, host or tenant has this text."""
+    in_host = rf"^https?://[^/?#]*{re.escape(text)}"
+    return (
+        Q(description__icontains=text)
+        | Q(url__iregex=in_host)
+        | Q(tenant__name__icontains=text)
+        | Q(tenant__slug__icontains=text)
+    )
 
 
 def link_to_deliveries(endpoint: WebhookEndpoint) -> str:
@@ -71,13 +83,9 @@ def link_to_deliveries(endpoint: WebhookEndpoint) -> str:
     return format_html('<a class="underline" href="{}?{}">See them</a>', page, query)
 
 
-def senseless_actions(endpoint: WebhookEndpoint) -> set[str]:
+def idle_actions(endpoint: WebhookEndpoint) -> set[str]:
     """Return the actions that could only answer that it is so already."""
-    senseless = {"enable" if endpoint.enabled else "disable"}
+    idle = {"enable" if endpoint.enabled else "disable"}
     if not endpoint.failures_in_a_row and endpoint.open_until is None:
-        senseless.add("close_breaker")
-    return senseless
-
-
-def moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+        idle.add("close_breaker")
+    return idle

@@ -12,8 +12,9 @@ from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from jobs.admin.base import LedgerAdmin
+from jobs.admin.countdown import in_utc
 from jobs.event_names import NAME_MAX_CHARACTERS
-from notifications.admin.endpoint_texts import host, moment
+from notifications.admin.endpoint_texts import host
 from notifications.errors import UnknownEventType
 from notifications.events import check_event_type
 from notifications.models import WebhookEndpoint
@@ -130,7 +131,8 @@ class ResendingAdmin(LedgerAdmin):
         except self.refusals as refusal:
             messages.warning(request, str(refusal))
         else:
-            said = f"Job {job.pk} sends {count} deliveries to {endpoint} again."
+            noun = "delivery" if count == 1 else "deliveries"
+            said = f"Job {job.pk} sends {count} {noun} to {endpoint} again."
             self.log_change(request, endpoint, said)
             messages.success(request, said)
         return HttpResponseRedirect(self._list(endpoint))
@@ -161,8 +163,8 @@ def _initial(request: HttpRequest) -> dict[str, str]:
 def _in_words(filters: ResendPayload) -> str:
     conditions = {
         "of the type": filters.event_type,
-        "created since": filters.since and moment(filters.since),
-        "created until": filters.until and moment(filters.until),
+        "created since": filters.since and in_utc(filters.since),
+        "created until": filters.until and in_utc(filters.until),
     }
     named = [f"{words} {value}" for words, value in conditions.items() if value]
     return ", ".join([f"Deliveries that are {filters.status}", *named])
