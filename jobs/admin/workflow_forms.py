@@ -3,7 +3,7 @@
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from jobs.admin.workflow_steps import last_step, step_names
+from jobs.admin.workflow_steps import last_step_to_go_on_from, step_names
 from jobs.models import Workflow
 
 #: A year: what is later than that is a mistake.
@@ -36,7 +36,7 @@ class RestartForm(forms.Form):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         if self.workflow:
             self.fields["from_step"].choices = steps_to_go_on_from(self.workflow)  # type: ignore[attr-defined]
-            self.fields["from_step"].initial = last_step(self.workflow)
+            self.fields["from_step"].initial = last_step_to_go_on_from(self.workflow)
 
 
 def restart_form_of(row: Workflow | None) -> type[RestartForm]:
@@ -52,5 +52,5 @@ def steps_to_go_on_from(workflow: Workflow) -> list[tuple[int, str]]:
     names = step_names(workflow)
     return [
         (number, f"Step {number}: {names.get(number, '?')}")
-        for number in range(1, last_step(workflow) + 1)
+        for number in range(1, last_step_to_go_on_from(workflow) + 1)
     ]

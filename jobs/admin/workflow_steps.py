@@ -10,6 +10,13 @@ def step_names(workflow: Workflow) -> dict[int, str]:
     return {step.number: step.name for step in definition.steps} if definition else {}
 
 
+def last_step_to_go_on_from(workflow: Workflow) -> int:
+    """Return the latest step that a restart begins with: its definition may want an earlier one."""
+    definition = find_definition(workflow.name)
+    last = definition.last_restart if definition else None
+    return min(last_step(workflow), last or last_step(workflow))
+
+
 def last_step(workflow: Workflow) -> int:
     """Return the number of the step at which it is, or ended."""
     return min(workflow.step_number, workflow.step_count)

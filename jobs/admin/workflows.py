@@ -20,6 +20,7 @@ from jobs.admin.moving import MovingAdmin
 from jobs.admin.workflow_filters import AgeFilter
 from jobs.admin.workflow_forms import DeadlineForm, restart_form_of
 from jobs.admin.workflow_lines import as_text
+from jobs.admin.workflow_steps import last_step
 from jobs.errors import JobError
 from jobs.models import Job, Workflow, WorkflowTimer
 from jobs.states import WorkflowStatus
@@ -151,7 +152,7 @@ class WorkflowAdmin(MovingAdmin):
         def act(workflow: Workflow, from_step: int) -> str:
             by = str(request.user)
             new = operations.restart_workflow(workflow_id=workflow.pk, by=by, from_step=from_step)
-            return f"{workflow} goes on from step {from_step} as {new.pk}."
+            return f"{workflow} goes on from step {last_step(new)} as {new.pk}."
 
         return act
 

@@ -11,6 +11,7 @@ from jobs.testing import run_enqueued_jobs
 from jobs.workflows import registry
 from jobs.workflows.timers import deadline_of
 from tests import workflow_pages as pages
+from tests import workflow_drills as drills
 from tests.people import OPERATOR
 from tests.workflow_pages import LIST, page_of, said, text_of
 
@@ -100,6 +101,36 @@ class TestRestart:
         assert page_of(new) in text_of(answer)
 
     def test_tells_a_second_click_that_it_is_done(self, admin, cancelled):
+    def test_offers_no_later_step_than_the_definition_lets_it_begin_with(
+        self, admin, cancelled, monkeypatch
+    ):
+        monkeypatch.setattr(registry.get_definition(cancelled.name), "last_restart", 1)
+        page = text_of(admin.get(page_of(cancelled, "restart")))
+        assert '<option value="1" selected>Step 1: workspace.count_project_items' in page
+        assert "Step 2" not in page
+        answer = admin.post(page_of(cancelled, "restart"), {"from_step": "2"})
+        assert "errornote" in text_of(answer)
+        assert Workflow.objects.count() == 1
+
+    def test_offers_the_step_at_which_it_ended_where_that_is_the_earlier_one(
+        self, admin, cancelled, monkeypatch
+    ):
+        monkeypatch.setattr(registry.get_definition(cancelled.name), "last_restart", 3)
+        page = text_of(admin.get(page_of(cancelled, "restart")))
+        assert '<option value="2" selected>' in page
+        assert "Step 3" not in page
+
+    def test_says_with_which_step_the_new_one_really_begins(self, admin):
+        # Given one whose third step had no branches, so that it was stopped at the fourth
+        with drills.known():
+            old = pages.cancelled(drills.reach(4, parts=0))
+
+            answer = admin.post(page_of(old, "restart"), {"from_step": "3"}, follow=True)
+
+        new = Workflow.objects.get(restart_of=old)
+        assert said(answer) == [f"{old} goes on from step 4 as {new.pk}."]
+        assert new.step_number == 4
+
         for _ in range(2):
             answer = admin.post(page_of(cancelled, "restart"), {"from_step": "2"}, follow=True)
         [told] = said(answer)
