@@ -35,6 +35,9 @@ WORST_FIRST = (
     StepStatus.WAITING,
 )
 
+#: Said of what a restart has taken over.
+KEPT = "kept from the run before"
+
 #: More would make a page that no browser likes; those that are not done come first.
 BRANCHES_SHOWN_MAX = 100
 
@@ -82,17 +85,16 @@ def line_of_step(workflow: Workflow, whole: Whole, rows: Sequence[WorkflowStep])
     if len(rows) == 1:
         return replace(_line(workflow, whole, first), number=first.number, name=first.name)
     shown = _worth_showing(rows)
-    done = sum(row.status == StepStatus.DONE for row in rows)
     return Line(
         key=str(first.number),
         number=first.number,
         name=first.name,
         status=_status_of_all(rows).value,
-        note=f"{done} of {len(rows)} done",
+        note=_note_of_all(workflow, rows),
         attempts=sum(row.attempts for row in rows),
         branches=[_line(workflow, whole, row) for row in shown],
         left_out=len(rows) - len(shown),
-        **_times(workflow, whole, _all_times(rows)),
+        **_times(workflow, whole, _all_times(_of_this_run(workflow, rows) or rows)),
     )
 
 
@@ -126,12 +128,24 @@ def _length(took: timedelta) -> str:
 
 def _note(workflow: Workflow, row: WorkflowStep) -> str:
     if _was_kept(workflow, row.ended_at):
-        return "kept from the run before"
+        return KEPT
     if row.status == StepStatus.WAITING:
         return "waits for a worker" if row.job_id else "waits to be sent"
     if row.progress_total and row.status == StepStatus.RUNNING:
         return f"{row.progress_done:,} of {row.progress_total:,}"
     return ""
+
+
+def _note_of_all(workflow: Workflow, rows: Sequence[WorkflowStep]) -> str:
+    done = sum(row.status == StepStatus.DONE for row in rows)
+    kept = len(rows) - len(_of_this_run(workflow, rows))
+    if kept == len(rows):
+        return f"{kept} of {kept} done, {KEPT}"
+    return f"{done} of {len(rows)} done" + (f", {kept} of them {KEPT}" if kept else "")
+
+
+def _of_this_run(workflow: Workflow, rows: Sequence[WorkflowStep]) -> list[WorkflowStep]:
+    return [row for row in rows if not _was_kept(workflow, row.ended_at)]
 
 
 def _was_kept(workflow: Workflow, ended_at: datetime | None) -> bool:

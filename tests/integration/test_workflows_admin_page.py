@@ -7,8 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.admin.countdown import clock
-from jobs.admin.workflow_bars import Bar, Times, Whole
-from jobs.admin.workflow_lines import BRANCHES_SHOWN_MAX, JSON_SHOWN_CHARACTERS
+from jobs.admin.workflow_bars import Bar, Times, Whole, whole_of
+from jobs.admin.workflow_lines import BRANCHES_SHOWN_MAX, JSON_SHOWN_CHARACTERS, line_of_step
 from jobs.engine import lifecycle
 from jobs.models import DeadLetter, Job, Workflow, WorkflowStep, WorkflowTimer
 from jobs.states import StepStatus, WorkflowStatus
@@ -37,6 +37,16 @@ def add_branches(workflow: Workflow, count: int, **columns) -> list[WorkflowStep
         for branch in range(count)
     ]
     return WorkflowStep.objects.bulk_create(rows)
+
+
+def leave_branches(workflow: Workflow, *, kept: int, done: int = 0, waiting: int = 0) -> None:
+    """Let it be at its third step, in branches that it kept of a run that was two days before."""
+    rows = add_branches(workflow, kept + done + waiting)
+    begun = workflow.created_at - timedelta(days=2)
+    keep, do = ([row.pk for row in each] for each in (rows[:kept], rows[kept : kept + done]))
+    for ids, at in ((keep, begun), (do, workflow.created_at)):
+        times = {"created_at": at, "started_at": at, "ended_at": at + MINUTE}
+        WorkflowStep.objects.filter(pk__in=ids).update(status="done", **times)
 
 
 class TestPage:
@@ -175,6 +185,27 @@ class TestLine:
         page = text_of(admin.get(page_of(new)))
 
         assert page.count("kept from the run before") == 1
+
+    def test_says_of_a_step_of_branches_that_all_were_kept(self, admin, waiting):
+        leave_branches(waiting, kept=3)
+        page = text_of(admin.get(page_of(waiting)))
+        assert "3 of 3 done, kept from the run before" in page
+        assert page.count("kept from the run before") == 4  # The branches, too.
+
+    def test_says_how_many_branches_were_kept(self, admin, waiting):
+        leave_branches(waiting, kept=3, done=2, waiting=4)
+        page = text_of(admin.get(page_of(waiting)))
+        assert "5 of 9 done, 3 of them kept from the run before" in page
+
+    def test_draws_and_measures_what_was_not_kept_alone(self, waiting):
+        # Given branches that were kept of a run two days ago, and others done within a minute
+        leave_branches(waiting, kept=3, done=2)
+
+        line = line_of_step(waiting, whole_of(waiting), list(waiting.steps.filter(number=3)))
+
+        assert line.took == "1:00"
+        assert line.bar
+        assert line.branches[0].bar is None
 
 
 class TestBar:
