@@ -133,7 +133,7 @@ class WorkflowAdmin(MovingAdmin):
             request,
             object_id,
             question="Move the deadline of this workflow",
-            act=self._moving_deadline,
+            act=self._moving_deadline(request),
             form_class=DeadlineForm,
         )
 
@@ -156,10 +156,13 @@ class WorkflowAdmin(MovingAdmin):
 
         return act
 
-    def _moving_deadline(self, workflow: Workflow, minutes: int) -> str:
-        due_at = timezone.now() + timedelta(minutes=minutes)
-        operations.set_timer(workflow_id=workflow.pk, name=TIMEOUT, due_at=due_at)
-        return f"{workflow} times out at {due_at:%Y-%m-%d %H:%M:%S} UTC."
+    def _moving_deadline(self, request: HttpRequest) -> Any:
+        def act(workflow: Workflow, minutes: int) -> str:
+            by, due_at = str(request.user), timezone.now() + timedelta(minutes=minutes)
+            operations.set_timer(workflow_id=workflow.pk, name=TIMEOUT, due_at=due_at, by=by)
+            return f"{workflow} times out at {in_utc(due_at)}."
+
+        return act
 
     # --- Columns --------------------------------------------------------------------------------
 

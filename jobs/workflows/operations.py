@@ -158,10 +158,17 @@ def restart_workflow(
 
 
 def set_timer(
-    *, workflow_id: uuid.UUID, name: str, due_at: datetime, tenant_id: uuid.UUID | None = None
+    *,
+    workflow_id: uuid.UUID,
+    name: str,
+    due_at: datetime,
+    by: str = "",
+    tenant_id: uuid.UUID | None = None,
 ) -> None:
     """
     Set or move a timer of a live workflow, its deadline ("timeout") too.
+
+    With `by` it is told in the workflow's history, with what was set before.
 
     :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
     :raises WorkflowEnded: if it has a final status.
@@ -173,6 +180,8 @@ def set_timer(
             raise WorkflowEnded(workflow.pk, workflow.status)
         if name != timers.TIMEOUT and name not in get_definition(workflow.name).timers:
             raise UnknownTimer(name)
+        if by:
+            advancing.note(workflow, timers.words_of_move(workflow, name, due_at, by))
         timers.set_timer(workflow, name, due_at)
 
 

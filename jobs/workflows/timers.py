@@ -5,7 +5,7 @@ One per name and workflow. Setting it anew takes the earlier setting's place; it
 it does is committed. Functions that write expect the caller to hold the workflow's lock.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -32,6 +32,14 @@ def set_timer(workflow: Workflow, name: str, due_at: Any) -> None:
     timers = WorkflowTimer.objects.filter(workflow=workflow, name=name)
     if not timers.update(due_at=due_at, setting=F("setting") + 1, enqueued_at=None):
         WorkflowTimer.objects.create(workflow=workflow, name=name, due_at=due_at)
+
+
+def words_of_move(workflow: Workflow, name: str, due_at: datetime, by: str) -> str:
+    """Return the history's line of a timer that somebody is about to set."""
+    before = WorkflowTimer.objects.filter(workflow=workflow, name=name).first()
+    what = "deadline" if name == TIMEOUT else f"timer {name}"
+    moved = f"moved from {_in_utc(before.due_at)}" if before else "set"
+    return f"{what} {moved} to {_in_utc(due_at)} by {by}"
 
 
 def cancel_timer(workflow: Workflow, name: str) -> bool:
@@ -79,3 +87,7 @@ def deadline_of(workflow: Workflow) -> datetime | None:
     """Return when a live workflow will time out."""
     timer = WorkflowTimer.objects.filter(workflow=workflow, name=TIMEOUT).first()
     return timer.due_at if timer else None
+
+
+def _in_utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

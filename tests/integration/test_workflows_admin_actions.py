@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from jobs.admin.countdown import in_utc
 from jobs.models import Workflow
 from jobs.states import WorkflowStatus
 from jobs.testing import run_enqueued_jobs
@@ -167,12 +168,24 @@ class TestMoveDeadline:
         assert abs(due_at - timezone.now() - timedelta(minutes=90)) < timedelta(minutes=5)
         assert said(answer) == [f"{waiting} times out at {due_at:%Y-%m-%d %H:%M:%S} UTC."]
 
+    def test_is_told_in_the_workflows_history(self, admin, waiting):
+        before = deadline_of(waiting)
+
+        admin.post(page_of(waiting, "move_deadline"), {"minutes": "90"})
+
+        after = deadline_of(waiting)
+        told = f"deadline moved from {in_utc(before)} to {in_utc(after)} by {OPERATOR}"
+        assert told in text_of(admin.get(page_of(waiting)))
+        change = waiting.changes.get(what=told)
+        assert (change.status, change.step_number) == ("processing", pages.DECISION)
+
     @pytest.mark.parametrize("minutes", ["", "0", "-3", "x", "525601", "1e9"])
     def test_refuses_what_is_no_time_to_come(self, admin, waiting, minutes):
         before = deadline_of(waiting)
         answer = admin.post(page_of(waiting, "move_deadline"), {"minutes": minutes})
         assert "errornote" in text_of(answer)
         assert deadline_of(waiting) == before
+        assert not waiting.changes.filter(what__contains="moved").exists()
 
     def test_is_refused_once_it_has_ended(self, admin, cancelled):
         answer = admin.post(page_of(cancelled, "move_deadline"), {"minutes": "9"}, follow=True)
