@@ -20,6 +20,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 from unfold.admin import ModelAdmin, TabularInline
 
+from jobs.admin import tenants
 from jobs.errors import JobError
 
 #: Does one thing to one row, with what a form has asked for, and returns what to say of it.
@@ -141,7 +142,7 @@ class LedgerAdmin(ActingAdmin):
     list_per_page = 50
     ordering: tuple[str, ...] = ("-id",)
 
-    #: Columns in which a whole id is looked for, each by its index.
+    #: Columns in which a whole id is looked for, each by its index; by `tenant_id`, names too.
     searched_ids: tuple[str, ...] = ()
 
     def idle_actions(self, row: Any) -> set[str]:
@@ -166,7 +167,9 @@ class LedgerAdmin(ActingAdmin):
         try:
             wanted = uuid.UUID(search_term.strip())
         except ValueError:
-            return queryset.none(), False
+            if "tenant_id" not in self.searched_ids:
+                return queryset.none(), False
+            return tenants.of_tenants_named(queryset, search_term.strip()), False
         conditions = (Q(**{column: wanted}) for column in self.searched_ids)
         return queryset.filter(functools.reduce(operator.or_, conditions)), False
 

@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action
 
+from jobs.admin import tenants
 from jobs.admin import workflow_cells as cells
 from jobs.admin.base import age, link, preformatted
 from jobs.admin.countdown import in_utc
-from jobs.admin.jobs import name_of_tenant, with_tenant_names
 from jobs.admin.moving import MovingAdmin
 from jobs.admin.workflow_filters import AgeFilter
 from jobs.admin.workflow_forms import DeadlineForm, restart_form_of
@@ -39,17 +39,17 @@ class WorkflowAdmin(MovingAdmin):
     page_cells = cells.PAGE_CELLS
     list_display = ("name_and_id", "tenant", "status_cell", "progress_cell", "step_cell", "since",
                     "deadline_cell")  # fmt: skip
-    list_filter = ("status", ("name", AllValuesFieldListFilter), AgeFilter)
+    list_filter = ("status", tenants.TenantFilter, ("name", AllValuesFieldListFilter), AgeFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "The id of a workflow, tenant or step's job."
+    search_help_text = "The id of a workflow or of a step's job, or the name or id of a tenant."
     actions = ("cancel_selected",)
     actions_detail = ("cancel", "restart", "move_deadline")
     change_form_before_template = "admin/jobs/workflow_page.html"
     fieldsets = (
         (
             "What it is",
-            {"fields": ("name", "version", "id", "tenant", "user_id", "key")},
+            {"fields": ("name", "version", "id", "tenant_and_id", "user_id", "key")},
         ),
         ("Times", {"fields": ("started", "ended_cell")}),
         ("State", {"fields": ("state_cell", "began_with")}),
@@ -65,7 +65,7 @@ class WorkflowAdmin(MovingAdmin):
             .get_queryset(request)
             .annotate(deadline_at=Subquery(deadline.values("due_at")[:1]))
         )
-        return with_tenant_names(workflows)
+        return tenants.with_tenant_names(workflows)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Workflow], search_term: str
@@ -172,7 +172,11 @@ class WorkflowAdmin(MovingAdmin):
 
     @admin.display(description="Tenant")
     def tenant(self, workflow: Workflow) -> str:
-        return name_of_tenant(workflow)
+        return tenants.link_to_tenant(workflow)
+
+    @admin.display(description="Tenant")
+    def tenant_and_id(self, workflow: Workflow) -> str:
+        return tenants.link_and_id_of_tenant(workflow)
 
     @admin.display(description="Status", ordering="status")
     def status_cell(self, workflow: Workflow) -> str:
