@@ -11,8 +11,8 @@ from jobs.states import WorkflowStatus
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows import registry
 from jobs.workflows.timers import deadline_of
-from tests import workflow_pages as pages
 from tests import workflow_drills as drills
+from tests import workflow_pages as pages
 from tests.people import OPERATOR
 from tests.workflow_pages import LIST, page_of, said, text_of
 
@@ -101,7 +101,6 @@ class TestRestart:
         assert new.step_number == step
         assert page_of(new) in text_of(answer)
 
-    def test_tells_a_second_click_that_it_is_done(self, admin, cancelled):
     def test_offers_no_later_step_than_the_definition_lets_it_begin_with(
         self, admin, cancelled, monkeypatch
     ):
@@ -132,6 +131,7 @@ class TestRestart:
         assert said(answer) == [f"{old} goes on from step 4 as {new.pk}."]
         assert new.step_number == 4
 
+    def test_tells_a_second_click_that_it_is_done(self, admin, cancelled):
         for _ in range(2):
             answer = admin.post(page_of(cancelled, "restart"), {"from_step": "2"}, follow=True)
         [told] = said(answer)
