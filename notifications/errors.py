@@ -127,5 +127,16 @@ class NameLedAstray(DeliveryFailed):
     """The host's name leads to an address that nothing is sent to, this time."""
 
 
+class SecretNotRead(DeliveryFailed):
+    """Nothing was sent, for want of a signature: the operator's fault, and not the receiver's."""
+
+    def __init__(self) -> None:
+        super().__init__("The endpoint's secret can't be read; the operator has been told.")
+
+
+class EndpointHopeless(GiveUp):
+    """The endpoint has failed for days: it is disabled, and with it the delivery that found so."""
+
+
 class EndpointGone(GiveUp):
     """The receiver answered 410 Gone: its endpoint is disabled, and this delivery with it."""

@@ -13,6 +13,12 @@ EVENT_TYPES = {
     "workflow.timed_out": "Something you started was not finished in time",
 }
 
+#: Told by mail alone, and announced to no endpoint: so no endpoint's failure feeds another.
+ENDPOINT_DISABLED = "endpoint.disabled"
+
+#: All that a person is mailed about, unless they said no.
+MAIL_TYPES = EVENT_TYPES | {ENDPOINT_DISABLED: "A webhook endpoint that you made was disabled"}
+
 #: What an endpoint is sent on request, to see whether it works.
 TEST_EVENT = "endpoint.tested"
 

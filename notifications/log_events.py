@@ -27,6 +27,10 @@ def delivery_refused(delivery: "WebhookDelivery", error: str) -> None:
     log.warning("delivery.refused", error=error, **_about(delivery))
 
 
+def secret_unreadable(delivery: "WebhookDelivery", why: str) -> None:
+    log.error("delivery.unsigned", why=why, **_about(delivery))
+
+
 def endpoint_created(endpoint: "WebhookEndpoint") -> None:
     log.info("endpoint.created", endpoint_id=str(endpoint.pk), tenant_id=str(endpoint.tenant_id))
 

@@ -7,6 +7,7 @@ sends once more.
 """
 
 import uuid
+from typing import NoReturn
 
 from django.conf import settings
 
@@ -21,13 +22,19 @@ from notifications.channels.email import sending as email
 from notifications.channels.email.message import message_id_of
 from notifications.channels.webhook import sending as webhook
 from notifications.channels.webhook.sending import Answer
-from notifications.errors import DeliveryFailed, EndpointGone
+from notifications.errors import (
+    DeliveryFailed,
+    EndpointGone,
+    EndpointHopeless,
+    SecretNotRead,
+    SecretUnreadable,
+)
 from notifications.operations import (
     announcements,
     attempts,
     breaker,
     deliveries,
-    endpoints,
+    giving_up,
     mails,
     resending,
 )
@@ -110,26 +117,47 @@ register_cleanup(delete_expired.name)
 def _deliver(job: Job, attempt: Attempt) -> None:
     try:
         answer = webhook.post(attempt.url, headers=attempt.headers(), body=attempt.body)
+    except SecretUnreadable as unreadable:
+        _give_back_unsent(job, attempt, unreadable)
     except JobError as error:
         _give_back(job, attempt, error)
     if not answer.is_success:
         _give_back(job, attempt, _why_refused(answer), answer)
-    with job.succeeding():
+    with attempts.noted(attempt, answer), job.succeeding():
         attempts.end_well(attempt, answer)
     log_events.delivered(attempt.delivery, answer.status, answer.latency_ms)
 
 
-def _give_back(job: Job, attempt: Attempt, error: Exception, answer: Answer | None = None) -> None:
+def _give_back(
+    job: Job, attempt: Attempt, error: JobError, answer: Answer | None = None
+) -> NoReturn:
     """Store what the attempt has found, then let the engine decide about the next."""
-    with job.fence():
+    with attempts.noted(attempt, answer, error), job.fence():
         attempts.end_badly(attempt, error, answer)
-        if isinstance(error, EndpointGone):
-            endpoints.disable_endpoint(attempt.endpoint.pk, "the receiver answered 410 Gone")
-        elif breaker.has_failed_for_days(attempt.endpoint.pk):
-            days = settings.NOTIFICATIONS_DISABLE_AFTER_DAYS
-            endpoints.disable_endpoint(attempt.endpoint.pk, f"every attempt failed for {days} days")
+        outcome = _outcome_for_endpoint(attempt, error)
     log_events.delivery_refused(attempt.delivery, str(error))
-    raise error
+    raise outcome
+
+
+def _give_back_unsent(job: Job, attempt: Attempt, unreadable: SecretUnreadable) -> NoReturn:
+    """Tell the tenant what is so, and the operator what to do. Another attempt may find the key."""
+    error = SecretNotRead()
+    with attempts.noted(attempt, None, error), job.fence():
+        attempts.end_unsent(attempt, error)
+    log_events.secret_unreadable(attempt.delivery, str(unreadable))
+    raise error from unreadable
+
+
+def _outcome_for_endpoint(attempt: Attempt, error: JobError) -> JobError:
+    """Give up an endpoint that is gone or hopeless, and return the error that ends the attempt."""
+    if isinstance(error, EndpointGone):
+        giving_up.give_up(attempt.endpoint, "the receiver answered 410 Gone")
+    elif breaker.has_failed_for_days(attempt.endpoint.pk):
+        why = f"every attempt failed for {settings.NOTIFICATIONS_DISABLE_AFTER_DAYS} days"
+        giving_up.give_up(attempt.endpoint, why)
+        # Final: its next attempt would find an endpoint that is disabled, and cancel it silently.
+        return EndpointHopeless(f"{error} Its endpoint is disabled now: {why}.")
+    return error
 
 
 def _why_refused(answer: Answer) -> JobError:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Body, Router
 
 from jobs.http import Actor, Fault, Problem, refuse_nobody
-from notifications.events import EVENT_TYPES
+from notifications.events import MAIL_TYPES
 from notifications.operations import preferences
 
 router = Router()
@@ -29,9 +29,9 @@ def set_preferences(request: HttpRequest, body: Body[dict[str, bool]]) -> dict[s
 
 def _refuse_unknown_names(body: Mapping[str, bool]) -> None:
     """:raises Problem: 422 if one is no event type of the product."""
-    unknown = sorted(body.keys() - EVENT_TYPES.keys())
+    unknown = sorted(body.keys() - MAIL_TYPES.keys())
     if unknown:
-        detail = f"Unknown. Known: {', '.join(EVENT_TYPES)}."
+        detail = f"Unknown. Known: {', '.join(MAIL_TYPES)}."
         faults = [Fault(field=name, detail=detail) for name in unknown]
         raise Problem(422, "Invalid request", f"{unknown[0]}: {detail}", errors=faults)
 

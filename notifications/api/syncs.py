@@ -43,7 +43,7 @@ class SyncAccepted(Schema):
 
 
 class AttemptOut(Schema):
-    """One POST. Without a status and an error it was cut: its process ended in the middle."""
+    """One POST. Without a status and an error it was cut, by a cancel too."""
 
     number: int
     started_at: datetime

@@ -38,7 +38,7 @@ def _tell_endpoints(job: Job, event: EventPayload) -> int:
 
 
 def _tell_person(job: Job, event: EventPayload) -> int:
-    person = _person(job.user_id, job.tenant_id)
+    person = find_person(job.user_id, job.tenant_id)
     if person is None or not wants_mail(person.pk, event.event_type):
         return 0
     try:
@@ -56,7 +56,7 @@ def _tell_person(job: Job, event: EventPayload) -> int:
     return 1
 
 
-def _person(user_id: uuid.UUID | None, tenant_id: uuid.UUID) -> Any:
+def find_person(user_id: uuid.UUID | None, tenant_id: uuid.UUID) -> Any:
     """Return the user, unless they are locked out or no longer one of the tenant's."""
     people = get_user_model()._default_manager.filter(is_active=True, tenants=tenant_id)
     return people.filter(pk=user_id).first() if user_id else None

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs.database_clock import database_now
-from jobs.errors import GiveUp, NotNow
+from jobs.errors import GiveUp, MoveRefused, NotNow
 from jobs.models import Job
 from jobs.states import JobState
 from notifications.channels.webhook.sending import Answer
@@ -100,6 +100,28 @@ def end_well(attempt: Attempt, answer: Answer) -> None:
     """Store an answer that accepts the delivery, which closes the breaker."""
     _write(attempt, answer, error="")
     breaker.count_success(attempt.endpoint.pk)
+
+
+def end_unsent(attempt: Attempt, error: Exception) -> None:
+    """Store why nothing was sent. It says nothing of the receiver, and counts nowhere."""
+    _write(attempt, None, error=str(error))
+
+
+@contextlib.contextmanager
+def noted(attempt: Attempt, answer: Answer | None, error: Exception | str = "") -> Iterator[None]:
+    """
+    Store what the attempt has found also where the fence refuses everything else.
+
+    Its job was cancelled, or given to another attempt, while the other side answered. The row is of
+    this attempt alone, whatever others do: so it may be written without the fence.
+
+    :raises MoveRefused: as the block does.
+    """
+    try:
+        yield
+    except MoveRefused:
+        _write(attempt, answer, error=str(error))
+        raise
 
 
 def end_badly(attempt: Attempt, error: Exception, answer: Answer | None = None) -> None:

@@ -110,9 +110,19 @@ def count_failure(endpoint_id: uuid.UUID, *, probe: datetime | None) -> None:
 
 
 def has_failed_for_days(endpoint_id: uuid.UUID) -> bool:
-    """Tell whether it has failed without a success for NOTIFICATIONS_DISABLE_AFTER_DAYS."""
-    before = Now() - timedelta(days=settings.NOTIFICATIONS_DISABLE_AFTER_DAYS)
-    return WebhookEndpoint.objects.filter(pk=endpoint_id, failing_since__lt=before).exists()
+    """
+    Tell whether it has failed for NOTIFICATIONS_DISABLE_AFTER_DAYS, all the time.
+
+    That is: no success since, and its breaker opened as often as by one delivery a day with all its
+    attempts. Each opening follows a wait, so that two failures with quiet days between them, or
+    many within an hour, are too few.
+    """
+    days = settings.NOTIFICATIONS_DISABLE_AFTER_DAYS
+    return WebhookEndpoint.objects.filter(
+        pk=endpoint_id,
+        failing_since__lt=Now() - timedelta(days=days),
+        openings__gte=days * (1 + settings.JOBS_RETRIES_MAX),
+    ).exists()
 
 
 def _seconds(openings: int) -> int:

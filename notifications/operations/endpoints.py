@@ -133,13 +133,21 @@ def rotate_secret(
     return get_endpoint(tenant_id, endpoint_id), secret
 
 
-def disable_endpoint(endpoint_id: uuid.UUID, reason: str) -> None:
-    """Send nothing more to it. What waits is cancelled when its turn comes. Harmless twice."""
+def disable_endpoint(endpoint_id: uuid.UUID, reason: str) -> bool:
+    """
+    Send nothing more to it; what waits is cancelled when its turn comes. Return whether it was on.
+
+    Harmless twice: of two at once, one is told that it was.
+    """
     enabled = WebhookEndpoint.objects.filter(pk=endpoint_id, enabled=True)
-    if enabled.update(enabled=False, disabled_reason=reason[:REASON_MAX_CHARACTERS], **CLOSED):
+    disabled = enabled.update(
+        enabled=False, disabled_reason=reason[:REASON_MAX_CHARACTERS], **CLOSED
+    )
+    if disabled:
         # What is held would wait for nothing.
         release_partition(partition_of(endpoint_id))
         log_events.endpoint_disabled(endpoint_id, reason)
+    return bool(disabled)
 
 
 def _enable(endpoint_id: uuid.UUID) -> None:
@@ -164,7 +172,8 @@ def _lock_tenant(tenant_id: uuid.UUID) -> None:
 
 def _lock_jobs(endpoint_id: uuid.UUID) -> None:
     """
-    Lock the jobs of what is on its way: an attempt writes nothing without holding its own.
+    Lock the jobs of what is on its way: an attempt writes nothing without holding its own, but for
+    the row that it has stored of itself.
 
     Else one that begins or ends meanwhile would add to what is being deleted, or deadlock.
     """

@@ -1,4 +1,4 @@
-"""Which events a person wants to be mailed about."""
+"""Which mails a person wants."""
 
 import uuid
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from notifications.errors import UnknownEventType
-from notifications.events import EVENT_TYPES
+from notifications.events import MAIL_TYPES
 from notifications.models import MailPreference
 
 
 def get_preferences(user_id: uuid.UUID) -> dict[str, bool]:
-    """Return every event type of the product, and whether the person wants a mail: yes, if new."""
+    """Return all that people are mailed about, and whether this one wants it: yes, if new."""
     answers = MailPreference.objects.filter(user_id=user_id).values_list("event_type", "wanted")
     given = dict(answers)
-    return {name: given.get(name, True) for name in EVENT_TYPES}
+    return {name: given.get(name, True) for name in MAIL_TYPES}
 
 
 def wants_mail(user_id: uuid.UUID, event_type: str) -> bool:
@@ -26,10 +26,10 @@ def set_preferences(user_id: uuid.UUID, wanted: Mapping[str, bool]) -> dict[str,
     """
     Store the person's answers for these event types, and return all of them.
 
-    :raises UnknownEventType: if the product announces no such event; then none is stored.
+    :raises UnknownEventType: if nobody is mailed about such a thing; then none is stored.
     """
-    if unknown := sorted(wanted.keys() - EVENT_TYPES.keys()):
-        raise UnknownEventType(unknown[0], EVENT_TYPES)
+    if unknown := sorted(wanted.keys() - MAIL_TYPES.keys()):
+        raise UnknownEventType(unknown[0], MAIL_TYPES)
     with transaction.atomic():
         for event_type, answer in wanted.items():
             MailPreference.objects.update_or_create(

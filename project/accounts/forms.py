@@ -6,7 +6,7 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
-from notifications.events import EVENT_TYPES
+from notifications.events import MAIL_TYPES
 
 
 class SignInForm(AuthenticationForm):
@@ -43,7 +43,7 @@ class JoinForm(forms.Form):
 class MailPreferencesForm(forms.Form):
     """A box for each event type; one that is not ticked is not sent."""
 
-    wanted = forms.MultipleChoiceField(choices=tuple(EVENT_TYPES.items()), required=False)
+    wanted = forms.MultipleChoiceField(choices=tuple(MAIL_TYPES.items()), required=False)
 
     def answers(self) -> dict[str, bool]:
-        return {name: name in self.cleaned_data["wanted"] for name in EVENT_TYPES}
+        return {name: name in self.cleaned_data["wanted"] for name in MAIL_TYPES}

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from notifications.events import EVENT_TYPES
+from notifications.events import MAIL_TYPES
 from notifications.operations.preferences import get_preferences, set_preferences
 from project.accounts import operations, queries
 from project.accounts.errors import NotAMember
@@ -40,7 +40,7 @@ def show_home(request: SignedInRequest) -> HttpResponse:
     wanted = get_preferences(request.user.pk)
     context = {
         "memberships": queries.list_memberships(user=request.user),
-        "mails": [(name, text, wanted[name]) for name, text in EVENT_TYPES.items()],
+        "mails": [(name, text, wanted[name]) for name, text in MAIL_TYPES.items()],
     }
     return render(request, "accounts/home.html", context)
 

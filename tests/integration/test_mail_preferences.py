@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 
-from notifications.events import EVENT_TYPES
+from notifications.events import MAIL_TYPES
 from notifications.models import MailPreference
 from notifications.operations.preferences import get_preferences, set_preferences
 from tests.people import make_user
@@ -31,13 +31,13 @@ def boxes(page):
 class TestHome:
     def test_has_a_box_for_each_event_ticked_unless_one_said_no(self, client, ann):
         page = client.get("/")
-        assert boxes(page) == dict.fromkeys(EVENT_TYPES, True)
-        assert all(text in page.text for text in EVENT_TYPES.values())
+        assert boxes(page) == dict.fromkeys(MAIL_TYPES, True)
+        assert all(text in page.text for text in MAIL_TYPES.values())
 
         set_preferences(ann.pk, {"export.failed": False})
 
         assert boxes(client.get("/")) == {
-            **dict.fromkeys(EVENT_TYPES, True),
+            **dict.fromkeys(MAIL_TYPES, True),
             "export.failed": False,
         }
 
@@ -45,20 +45,20 @@ class TestHome:
 class TestSave:
     def test_takes_each_box_as_the_answer_for_its_event(self, client, ann):
         page = client.post(URL, {"wanted": ["export.failed", "job.dead_lettered"]}, follow=True)
-        wanted = {name: name in ("export.failed", "job.dead_lettered") for name in EVENT_TYPES}
+        wanted = {name: name in ("export.failed", "job.dead_lettered") for name in MAIL_TYPES}
         assert "Saved which mails you get." in page.text
         assert boxes(page) == get_preferences(ann.pk) == wanted
 
     def test_takes_no_box_at_all_for_no_mail_at_all(self, client, ann):
         client.post(URL)
-        assert get_preferences(ann.pk) == dict.fromkeys(EVENT_TYPES, False)
-        client.post(URL, {"wanted": list(EVENT_TYPES)})
-        assert get_preferences(ann.pk) == dict.fromkeys(EVENT_TYPES, True)
+        assert get_preferences(ann.pk) == dict.fromkeys(MAIL_TYPES, False)
+        client.post(URL, {"wanted": list(MAIL_TYPES)})
+        assert get_preferences(ann.pk) == dict.fromkeys(MAIL_TYPES, True)
 
     def test_leaves_everybody_else_alone(self, client, ann):
         bob = make_user("bob@acme.example")
         client.post(URL)
-        assert get_preferences(bob.pk) == dict.fromkeys(EVENT_TYPES, True)
+        assert get_preferences(bob.pk) == dict.fromkeys(MAIL_TYPES, True)
 
     @pytest.mark.parametrize("name", ["root.all", "", "x\0y", "<script>"])
     def test_stores_nothing_where_a_box_is_unknown(self, client, ann, name):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifications.events import EVENT_TYPES
+from notifications.events import MAIL_TYPES
 from notifications.models import MailPreference
 from notifications.operations import preferences
 from project.accounts.scopes import Scope
@@ -11,7 +11,7 @@ from tests.deliveries import at_once
 from tests.people import PASSWORD, make_member, make_user
 
 URL = "/api/v1/notification-preferences"
-ALL = dict.fromkeys(EVENT_TYPES, True)
+ALL = dict.fromkeys(MAIL_TYPES, True)
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ class TestPreferences:
 class TestManyAtOnce:
     def test_leave_one_answer_for_each_event(self, ann):
         def choose(wanted):
-            return preferences.set_preferences(ann.pk, dict.fromkeys(EVENT_TYPES, wanted))
+            return preferences.set_preferences(ann.pk, dict.fromkeys(MAIL_TYPES, wanted))
 
         results = at_once(*[lambda wanted=wanted: choose(wanted) for wanted in (True, False) * 3])
 
         assert not [each for each in results if isinstance(each, Exception)]
-        assert MailPreference.objects.count() == len(EVENT_TYPES)
+        assert MailPreference.objects.count() == len(MAIL_TYPES)
         assert len(set(preferences.get_preferences(ann.pk).values())) == 1

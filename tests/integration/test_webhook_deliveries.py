@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from django.db.models import F
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from jobs.dead_letters.record import record
@@ -13,11 +14,12 @@ from jobs.models import DeadLetter, Job
 from jobs.operations import cancel_job
 from jobs.testing import run_enqueued_jobs
 from notifications.errors import EndpointDisabled
-from notifications.models import WebhookDelivery
+from notifications.models import DeliveryAttempt, WebhookDelivery
 from notifications.operations import deliveries, endpoints
 from tests.dead import dead_message_of
 from tests.deliveries import at_once, deliver
 from tests.drills import fresh, take
+from tests.harness.crowd import crowded_receiver
 from tests.harness.waiting import wait_for
 from tests.outgoing import (
     DATA,
@@ -141,8 +143,49 @@ class TestADelivery:
 
         assert said == "acknowledged: ignored"
         assert status_of(delivery) == "cancelled"
-        [only] = history(delivery)  # It was cut: nobody knows what became of it.
-        assert (only.status_code, only.error) == (None, "")
+        [only] = history(delivery)  # Its own row says what became of it, and nothing else does.
+        assert (only.status_code, only.error.split(" ", 1)[0]) == (None, "127.0.0.1")
+        assert only.latency_ms is not None
+        assert anew(delivery.endpoint).failures_in_a_row == 0
+
+    def test_that_is_accepted_although_it_was_cancelled_says_so_in_its_history(self, acme):
+        with crowded_receiver() as receiver:
+            delivery = make_delivery(make_endpoint(acme, receiver.url))
+            [message] = take()
+
+            def cancel():
+                wait_for(lambda: bool(receiver.begun), 60, "the request came")
+                cancel_job(job_id=job_of(delivery).pk, by="ann")
+                receiver.release()
+
+            said, _ = at_once(lambda: deliver(message), cancel)
+
+        assert said == "acknowledged: ignored"
+        assert (status_of(delivery), anew(delivery).error) == ("cancelled", "Cancelled by ann.")
+        [only] = history(delivery)
+        assert (only.status_code, only.error) == (204, "")
+        assert only.latency_ms is not None
+
+    def test_whose_job_another_attempt_has_writes_its_own_row_alone(self, acme):
+        # Given an attempt whose job recovery gave to a second one, while the receiver hung
+        with crowded_receiver() as receiver:
+            delivery = make_delivery(make_endpoint(acme, receiver.url))
+            [message] = take()
+
+            def give_away():
+                wait_for(lambda: bool(receiver.begun), 60, "the request came")
+                Job.objects.update(attempt=F("attempt") + 1)
+                second = DeliveryAttempt.objects.create(
+                    delivery=delivery, number=2, job_id=delivery.job_id
+                )
+                receiver.release()
+                return second
+
+            at_once(lambda: deliver(message), give_away)
+
+        first, second = history(delivery)
+        assert (first.status_code, second.status_code, second.latency_ms) == (204, None, None)
+        assert status_of(delivery) == "processing"
 
 
 class TestGone:

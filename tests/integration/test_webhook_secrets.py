@@ -11,7 +11,7 @@ from jobs.testing import run_enqueued_jobs
 from notifications.models import WebhookEndpoint
 from notifications.operations import endpoints
 from tests.deliveries import at_once
-from tests.outgoing import anew, attempt, history, make_delivery
+from tests.outgoing import anew, attempt, attempt_often, history, make_delivery
 from tests.people import make_member
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_breaker")]
@@ -50,6 +50,35 @@ class TestRotation:
         [request] = receiver.requests
         for secret in secrets:
             Webhook(secret).verify(request.body, request.headers)
+
+
+class TestASecretThatNoKeyCanRead:
+    def test_is_told_to_the_tenant_and_to_the_operator_in_their_own_words(
+        self, settings, receiver, endpoint, caplog
+    ):
+        # Given an endpoint whose secret was written with a key that is gone
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", []
+        delivery = make_delivery(endpoint)
+
+        # When it is tried, then it is tried again
+        assert attempt(delivery) == "acknowledged: retried"
+
+        # And its history says why, without what is the operator's
+        [row] = history(delivery)
+        assert row.error == "The endpoint's secret can't be read; the operator has been told."
+        assert row.latency_ms is not None
+        attempt_often(delivery, 3)
+        assert (anew(delivery).status, anew(delivery).attempts) == ("failed", 4)
+        assert anew(delivery).error == f"SecretNotRead: {row.error}"
+        assert "SECRETS_KEYS" in caplog.text
+        assert receiver.requests == []
+
+    def test_does_not_count_against_the_receiver(self, settings, receiver, endpoint):
+        settings.NOTIFICATIONS_BREAKER_FAILURES = 1
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", []
+        attempt_often(make_delivery(endpoint), 4)
+        now = anew(endpoint)
+        assert (now.failures_in_a_row, now.failing_since, now.open_until) == (0, None, None)
 
 
 class TestSecrets:

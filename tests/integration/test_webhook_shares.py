@@ -1,4 +1,4 @@
-"""No tenant holds all workers with its deliveries, and no endpoint is tried for ever."""
+"""No tenant holds all workers with its deliveries."""
 
 from datetime import timedelta
 
@@ -8,8 +8,6 @@ from django.utils import timezone
 from jobs.engine import lifecycle
 from jobs.errors import NotNow
 from jobs.models import Job
-from jobs.testing import run_enqueued_jobs
-from notifications.models import WebhookEndpoint
 from notifications.operations import attempts, breaker
 from notifications.payloads import DeliveryPayload
 from tests.deliveries import at_once, deliver
@@ -107,39 +105,3 @@ class TestATenantsShare:
 
 def waiting():
     return Job.objects.filter(type=breaker.SYNC, state="waiting").count()
-
-
-class TestAnEndpointThatAlwaysFails:
-    def since(self, endpoint):
-        return anew(endpoint).failing_since
-
-    def test_remembers_since_when(self, receiver, endpoint):
-        receiver.answers = [500, 500, 200]
-        delivery = make_delivery(endpoint)
-        attempt(delivery)
-        first = self.since(endpoint)
-        attempt(delivery)
-        assert first
-        assert self.since(endpoint) == first
-        attempt(delivery)
-        assert self.since(endpoint) is None
-
-    def test_is_disabled_after_days_without_a_success(self, receiver, endpoint, settings):
-        settings.NOTIFICATIONS_DISABLE_AFTER_DAYS = 5
-        receiver.default = 500
-        rows = [make_delivery(endpoint) for _ in range(2)]
-        attempt(rows[0])
-        for days, enabled in ((4, True), (6, False)):
-            WebhookEndpoint.objects.update(failing_since=timezone.now() - timedelta(days=days))
-            attempt(rows[0])
-            assert anew(endpoint).enabled is enabled
-        assert anew(endpoint).disabled_reason == "every attempt failed for 5 days"
-        run_enqueued_jobs()
-        assert {anew(each).status for each in rows} == {"cancelled"}
-
-    def test_may_fail_anew_for_as_long_once_it_is_enabled(self, receiver, endpoint):
-        receiver.default = 500
-        attempt(make_delivery(endpoint))
-        WebhookEndpoint.objects.update(failing_since=timezone.now() - timedelta(days=100))
-        breaker.count_success(endpoint.pk)
-        assert self.since(endpoint) is None
