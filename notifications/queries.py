@@ -28,12 +28,17 @@ def list_notifications(
     tenant_id: uuid.UUID,
     *,
     status: str | None = None,
+    email: str | None = None,
     before: uuid.UUID | None = None,
     limit: int = 50,
 ) -> list[Notification]:
-    """Return the tenant's mails, newest first; `before` is the id of the last one seen."""
+    """
+    Return the tenant's mails, newest first; `before` is the id of the last one seen.
+
+    An address is found in full, in capital or small letters.
+    """
     mails = Notification.objects.select_related("job").defer("html").filter(tenant_id=tenant_id)
-    return list(_wanted(mails, status=status, pk__lt=before)[:limit])
+    return list(_wanted(mails, status=status, email__iexact=email, pk__lt=before)[:limit])
 
 
 def get_endpoint(tenant_id: uuid.UUID | None, endpoint_id: uuid.UUID) -> WebhookEndpoint:

@@ -34,7 +34,7 @@ class WebhookEndpointAdmin(ActingOnEndpoints):
     list_select_related = ("tenant",)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "The id of an endpoint or a tenant."
+    search_help_text = "A description, a host, a tenant's name or id, or the id of an endpoint."
     shown_fields = ("badge", "disabled_reason", "breaker_text", "last_success", "deliveries_link",
                     "old_secret", "tenant", "created_by", "created_at", "id")  # fmt: skip
 
@@ -45,6 +45,14 @@ class WebhookEndpointAdmin(ActingOnEndpoints):
         newest = accepted.order_by("-pk").values("settled_at")[:1]
         rows = super().get_queryset(request).defer(*SECRETS)
         return rows.annotate(succeeded_at=Subquery(newest))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint], search_term: str
+    ) -> tuple[QuerySet[WebhookEndpoint], bool]:
+        """Find descriptions and hosts, too, by reading all rows: no tenant has many."""
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        term = search_term.strip()
+        return (found | queryset.filter(texts.matching(term)) if term else found), duplicates
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return "secret" not in lookup and super().lookup_allowed(lookup, value, request)

@@ -7,18 +7,20 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
-from unfold.decorators import action, display
+from unfold.decorators import action
 
+from jobs.admin import base
 from jobs.admin.base import LedgerAdmin, age, link
+from jobs.admin.countdown import in_utc
 from jobs.errors import JobError
 from notifications.channels.email.message import message_id_of
 from notifications.errors import NotificationError
 from notifications.models import Notification
 from notifications.operations import mails
 from notifications.queries import count_attempts
-from notifications.states import NotificationStatus
+from notifications.states import SETTLED_NOTIFICATIONS, NotificationStatus
 
-STATUS_COLOURS = {
+STATUS_COLOURS: dict[str, str] = {
     NotificationStatus.PROCESSING: "info",
     NotificationStatus.SENT: "success",
     NotificationStatus.FAILED: "danger",
@@ -35,16 +37,24 @@ class NotificationAdmin(LedgerAdmin):
     list_filter = ("status",)
     search_fields = ("id",)
     searched_ids = ("pk", "job_id", "tenant_id")
-    search_help_text = "The id of a mail, its job or a tenant."
+    search_help_text = "An address, a tenant's name or id, or the id of a mail or its job."
     actions = ("resend_selected", "cancel_selected")
     actions_detail = ("resend", "cancel")
     fields = ("badge", "error", "email", "subject", "text_size", "message_id", "tenant",
-              "requested_by", "job_link", "attempts_so_far", "created_at", "settled_at",
+              "requested_by", "job_link", "attempts_so_far", "created", "settled",
               "id")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
         rows = super().get_queryset(request).select_related("tenant", "job", "requested_by")
         return rows.defer("html", "job__payload")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Notification], search_term: str
+    ) -> tuple[QuerySet[Notification], bool]:
+        """Find a whole address, too, by its index."""
+        if "@" in search_term:
+            return queryset.filter(email__iexact=search_term.strip()), False
+        return super().get_search_results(request, queryset, search_term)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return "html" not in lookup and super().lookup_allowed(lookup, value, request)
@@ -54,6 +64,9 @@ class NotificationAdmin(LedgerAdmin):
 
     def has_cancel_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("notifications.cancel_notification")
+
+    def idle_actions(self, row: Notification) -> set[str]:
+        return {"cancel"} if row.status in SETTLED_NOTIFICATIONS else {"resend"}
 
     # --- Actions --------------------------------------------------------------------------------
 
@@ -97,9 +110,9 @@ class NotificationAdmin(LedgerAdmin):
 
     # --- Columns --------------------------------------------------------------------------------
 
-    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    @admin.display(description="Status", ordering="status")
     def badge(self, mail: Notification) -> str:
-        return mail.status
+        return base.badge(mail.status, STATUS_COLOURS.get(mail.status))
 
     @admin.display(description="Attempts")
     def attempts_so_far(self, mail: Notification) -> int:
@@ -112,6 +125,14 @@ class NotificationAdmin(LedgerAdmin):
     @admin.display(description="Age", ordering="id")
     def since(self, mail: Notification) -> str:
         return age(mail.created_at)
+
+    @admin.display(description="Created at")
+    def created(self, mail: Notification) -> str:
+        return in_utc(mail.created_at)
+
+    @admin.display(description="Settled at")
+    def settled(self, mail: Notification) -> str:
+        return in_utc(mail.settled_at)
 
     @admin.display(description="Text")
     def text_size(self, mail: Notification) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field
 from jobs.http import Member, RequestSchema, page_of, refuse_unknown_parameters, require
 from jobs.idempotency import Answer, answer_once
 from notifications import queries
+from notifications.channels.email.rules import check_address
 from notifications.models import Notification
 from notifications.operations import mails
 from notifications.states import NotificationStatus
@@ -31,6 +32,7 @@ class MailIn(RequestSchema):
 
 class Filters(RequestSchema):
     status: NotificationStatus | None = None
+    email: str | None = Field(None, description="A whole address, in capital or small letters.")
     before: uuid.UUID | None = Field(None, description="The id of the last mail seen.")
     limit: int = Field(50, ge=1, le=200)
 
@@ -82,7 +84,11 @@ def list_notifications(request: HttpRequest, filters: Query[Filters]) -> dict[st
     actor = require(request, READ)
     refuse_unknown_parameters(request, Filters)
     found = queries.list_notifications(
-        actor.tenant_id, status=filters.status, before=filters.before, limit=filters.limit
+        actor.tenant_id,
+        status=filters.status,
+        email=None if filters.email is None else check_address(filters.email),
+        before=filters.before,
+        limit=filters.limit,
     )
     return page_of(found, filters.limit)
 

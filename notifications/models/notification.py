@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 
 from jobs.ids import new_id
 from notifications.fields import EncryptedTextField
@@ -49,6 +49,8 @@ class Notification(models.Model):
         indexes = [
             # The API's and the admin's list of one tenant, newest first.
             models.Index(fields=["tenant", "id"], name="notifications_by_tenant"),
+            # Mails to an address however it is written, newest first: what `iexact` asks for.
+            models.Index(Upper("email"), "id", name="notifications_by_address"),
             # Retention: those that settled first.
             models.Index(
                 fields=["settled_at"],
