@@ -1,14 +1,16 @@
 """Webhook deliveries in the admin: what was sent, what each attempt found, and sending it again."""
 
-import json
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from unfold.decorators import action, display
+from unfold.decorators import action
 
+from jobs.admin import base
 from jobs.admin.base import LedgerInline, age, link, preformatted
+from jobs.admin.countdown import in_utc
+from jobs.admin.documents import indented
 from jobs.errors import JobError
 from jobs.models import DeadLetter
 from notifications.admin.delivery_filters import EndpointFilter, EventTypeFilter
@@ -16,9 +18,9 @@ from notifications.admin.resending import ResendingAdmin
 from notifications.errors import NotificationError
 from notifications.models import DeliveryAttempt, WebhookDelivery
 from notifications.operations import deliveries
-from notifications.states import DeliveryStatus
+from notifications.states import SETTLED_DELIVERIES, DeliveryStatus
 
-STATUS_COLOURS = {
+STATUS_COLOURS: dict[str, str] = {
     DeliveryStatus.PROCESSING: "info",
     DeliveryStatus.DELIVERED: "success",
     DeliveryStatus.FAILED: "danger",
@@ -31,8 +33,12 @@ class AttemptInline(LedgerInline):
     model = DeliveryAttempt
     verbose_name_plural = "attempts"
     hide_title = True
-    fields = readonly_fields = ("number", "started_at", "status_code", "took", "error", "answer")
+    fields = readonly_fields = ("number", "started", "status_code", "took", "error", "answer")
     ordering = ("number",)
+
+    @admin.display(description="Started at")
+    def started(self, attempt: DeliveryAttempt) -> str:
+        return in_utc(attempt.started_at)
 
     @admin.display(description="Took")
     def took(self, attempt: DeliveryAttempt) -> str:
@@ -52,11 +58,11 @@ class WebhookDeliveryAdmin(ResendingAdmin):
     list_filter = ("status", EventTypeFilter, EndpointFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "job_id", "endpoint_id", "tenant_id")
-    search_help_text = "The id of a delivery, its job, its endpoint or a tenant."
+    search_help_text = "A tenant's name or id, or the id of a delivery, its job or its endpoint."
     actions = ("resend_selected", "cancel_selected")
     actions_detail = ("resend", "cancel")
     fields = ("badge", "error", "event_type", "endpoint", "tenant", "requested_by", "body_text",
-              "job_link", "dead_letter", "attempts_so_far", "created_at", "settled_at",
+              "job_link", "dead_letter", "attempts_so_far", "created", "settled",
               "id")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
@@ -74,6 +80,9 @@ class WebhookDeliveryAdmin(ResendingAdmin):
 
     def has_cancel_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("notifications.cancel_webhookdelivery")
+
+    def idle_actions(self, row: WebhookDelivery) -> set[str]:
+        return {"cancel"} if row.status in SETTLED_DELIVERIES else {"resend"}
 
     # --- Actions --------------------------------------------------------------------------------
 
@@ -119,9 +128,9 @@ class WebhookDeliveryAdmin(ResendingAdmin):
 
     # --- Columns --------------------------------------------------------------------------------
 
-    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    @admin.display(description="Status", ordering="status")
     def badge(self, delivery: WebhookDelivery) -> str:
-        return delivery.status
+        return base.badge(delivery.status, STATUS_COLOURS.get(delivery.status))
 
     @admin.display(description="Attempts", ordering="attempts_started")
     def attempts_so_far(self, delivery: WebhookDelivery) -> int:
@@ -142,11 +151,15 @@ class WebhookDeliveryAdmin(ResendingAdmin):
 
     @admin.display(description="Body")
     def body_text(self, delivery: WebhookDelivery) -> str:
-        try:
-            text = json.dumps(json.loads(delivery.body), indent=2, ensure_ascii=False)
-        except ValueError:
-            text = delivery.body
-        return preformatted(text)
+        return preformatted(indented(delivery.body))
+
+    @admin.display(description="Created at")
+    def created(self, delivery: WebhookDelivery) -> str:
+        return in_utc(delivery.created_at)
+
+    @admin.display(description="Settled at")
+    def settled(self, delivery: WebhookDelivery) -> str:
+        return in_utc(delivery.settled_at)
 
     @admin.display(description="Job")
     def job_link(self, delivery: WebhookDelivery) -> str:
