@@ -1,7 +1,10 @@
 """What can go wrong with an export, each error saying what to do next."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+#: Stretches of numbers that an error names: enough to see where, and short enough to be stored.
+SPANS_MAX = 50
 
 
 class ExportError(Exception):
@@ -57,6 +60,13 @@ class StoreMissing(ExportError):
         super().__init__(f"{place} is not there. Is EXPORTS_STORAGE_URL right, and is it mounted?")
 
 
+class StoreAway(ExportError):
+    """The store doesn't answer, or isn't there. What caused it says why: not for whoever asks."""
+
+    def __init__(self) -> None:
+        super().__init__("The store of the files can't be reached. Nothing was changed; try again.")
+
+
 class StoreLooksWrong(ExportError):
     """So many files are missing that it must be another store. What had expired was deleted."""
 
@@ -74,9 +84,24 @@ class StoreLooksWrong(ExportError):
 class PartDamaged(ExportError):
     """A part of an export was changed or deleted in the store since it was written."""
 
-    def __init__(self, key: str, fault: str) -> None:
-        self.key = key
-        super().__init__(f"The part {key} {fault}. Retry the export: it is written again.")
+    def __init__(self, number: int, key: str, fault: str) -> None:
+        self.number, self.key, self.fault = number, key, fault
+        super().__init__(f"{key}: {fault}.")
+
+
+class PartsDamaged(ExportError):
+    """All the parts of an export that are damaged; its text is bounded, however many they are."""
+
+    def __init__(self, damages: Sequence[PartDamaged]) -> None:
+        self.keys = [each.key for each in damages]
+        numbers: dict[str, list[int]] = {}
+        for each in damages:
+            numbers.setdefault(each.fault, []).append(each.number)
+        named = "; ".join(f"{fault}: {spans(found)}" for fault, found in numbers.items())
+        super().__init__(
+            f"Damaged parts in {self.keys[0].rpartition('/')[0]}: {named}. Retry the export: "
+            "these are written again, the others are kept."
+        )
 
 
 class ManifestDamaged(ExportError):
@@ -104,3 +129,16 @@ class BadStorageUrl(ExportError, ValueError):
 
 def listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "(none is registered)"
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Return rising numbers as "2, 5-7"; of very many, the first and how many there are."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][-1] + 1:
+            found[-1][1:] = [number]
+        else:
+            found.append([number])
+    texts = ["-".join(map(str, span)) for span in found]
+    more = f" and others ({len(numbers)} in all)" if len(texts) > SPANS_MAX else ""
+    return ", ".join(texts[:SPANS_MAX]) + more

@@ -7,6 +7,7 @@ stay for a restart until the nightly clean-up takes them.
 
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,14 +16,14 @@ from pydantic import BaseModel
 
 from exports import operations, parting
 from exports.datasets import get_dataset
-from exports.errors import NoSuchObject, PartDamaged, UnknownExport
+from exports.errors import PartsDamaged, StoreAway, UnknownExport
 from exports.formats import get_format
 from exports.models import Export
 from exports.operations import FileFacts
 from exports.parts.assembling import assemble
 from exports.parts.facts import PartFacts
 from exports.parts.manifest import write_manifest
-from exports.parts.ranges import KeyRange, cut
+from exports.parts.ranges import KeyRange, cut, fitting, rows_per_part_of
 from exports.parts.removing import remove_parts
 from exports.parts.writing import write_part
 from exports.payloads import ExportPayload
@@ -30,8 +31,12 @@ from jobs import job_task
 from jobs.errors import GiveUp, NotWanted
 from jobs.models import Job, WorkflowStep
 from jobs.workflows import StepRun, WorkflowDefinition
+from jobs.workflows.errors import RestartNotNow
 
 PLAN, WRITE, ASSEMBLE, DESCRIBE = 1, 2, 3, 4
+
+#: What stands around the ranges in the output of the first step, and some more.
+AROUND_BYTES = 100
 
 #: A large export may have to wait for others.
 DEADLINE = timedelta(hours=6)
@@ -41,17 +46,22 @@ class ExportState(BaseModel):
     export_id: uuid.UUID
 
 
-def is_in_store(row: WorkflowStep) -> bool:
+def in_store(rows: Sequence[WorkflowStep]) -> set[int]:
     """
-    Tell whether a part that was written is still there: the clean-up takes those of the ended.
+    Return which parts that were written are still there: the clean-up takes those of the ended.
 
-    What it holds is checked when the file is put together.
+    By one look at their folder. What they hold is checked when the file is put together.
+
+    :raises RestartNotNow: if the store can't be asked.
     """
-    part = PartFacts.from_json(row.output or {})
+    parts = {row.branch: PartFacts.from_json(row.output or {}) for row in rows}
+    there: dict[str, int] = {}
     try:
-        return operations.object_store().size(part.key) == part.size_bytes
-    except NoSuchObject:
-        return False
+        for folder in {part.key.rpartition("/")[0] for part in parts.values()}:
+            there |= operations.object_store().sizes(folder)
+    except StoreAway as error:
+        raise RestartNotNow(str(error)) from error
+    return {branch for branch, part in parts.items() if there.get(part.key) == part.size_bytes}
 
 
 export_in_parts = WorkflowDefinition(
@@ -61,7 +71,7 @@ export_in_parts = WorkflowDefinition(
     on_ended=parting.write_workflow_outcome,
     on_restarted=parting.point_to_new_workflow,
     last_restart=WRITE,
-    keeps=is_in_store,
+    keeps=in_store,
     tells_of_failure=True,
 )
 
@@ -74,8 +84,9 @@ def plan_parts(run: Run) -> dict[str, Any]:
     export = _export(run)
     _fenced(run, lambda: parting.begin(export))
     dataset = get_dataset(export.dataset)
-    ranges = cut(dataset, export.tenant_id, rows_per_part=settings.EXPORTS_PART_ROWS)
     total = dataset.count(export.tenant_id)
+    ranges = cut(dataset, export.tenant_id, rows_per_part=rows_per_part_of(total))
+    ranges = fitting(ranges, size_bytes=settings.JOBS_WORKFLOWS_RESULT_MAX_BYTES - AROUND_BYTES)
     _fenced(run, lambda: parting.write_total(export, total))
     return {"ranges": [each.as_json() for each in ranges]}
 
@@ -91,7 +102,7 @@ def ranges_of(run: Run) -> list[Any]:
 def write_one_part(run: Run) -> dict[str, Any]:
     """Write the rows of a range, as they are in one snapshot."""
     export = _export(run)
-    showing = Showing(run, export, settings.EXPORTS_PART_ROWS)
+    showing = Showing(run, export, rows_per_part_of(export.rows_total or 0))
 
     def before_publish() -> None:
         showing.show_all()
@@ -116,14 +127,13 @@ def assemble_file(run: Run) -> dict[str, Any]:
     """
     Put the parts together, in order.
 
-    A part that is not what was written is deleted, so that a restart writes it again.
+    Parts that are not what was written are deleted, so that a restart writes them again.
     """
     export = _export(run)
     parts = _parts(run)
-    store = operations.object_store()
     try:
         file = assemble(
-            store,
+            operations.object_store(),
             get_format(export.format),
             get_dataset(export.dataset).names,
             export.key,
@@ -132,9 +142,8 @@ def assemble_file(run: Run) -> dict[str, Any]:
             show=Showing(run, None, sum(part.rows for part in parts)),
             before_publish=lambda: _check_is_wanted(run, export),
         )
-    except PartDamaged as damage:
-        _check_is_wanted(run, export)
-        store.delete(damage.key)
+    except PartsDamaged as damage:
+        _delete_parts(run, export, damage.keys)
         raise GiveUp(str(damage)) from damage
     return vars(file)
 
@@ -204,6 +213,19 @@ def _export(run: Run) -> Export:
 
 def _parts(run: Run) -> list[PartFacts]:
     return [PartFacts.from_json(each) for each in run.outputs_of(WRITE)]
+
+
+def _delete_parts(run: Run, export: Export, keys: list[str]) -> None:
+    """
+    Delete parts while the step is ours; no lock is held while the store is asked.
+
+    Losing the race between a look and its delete means that one part of whoever goes on is gone:
+    it is found missing when the file is put together, and a retry writes it again.
+    """
+    store = operations.object_store()
+    for key in keys:
+        _check_is_wanted(run, export)
+        store.delete(key)
 
 
 def _file(run: Run) -> FileFacts:

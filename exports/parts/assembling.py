@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import BinaryIO
 
-from exports.errors import NoSuchObject, PartDamaged
+from exports.errors import NoSuchObject, PartDamaged, PartsDamaged
 from exports.formats import Format
 from exports.object_store import ObjectStore
 from exports.operations import FileFacts
@@ -34,21 +34,25 @@ def assemble(
     `before_publish` once, just before. Whatever they raise ends it, and nothing is published.
     `attempt` rises with every attempt to write this file, by whatever way.
 
-    :raises PartDamaged: if a part is missing, or is not what its facts say.
+    :raises PartsDamaged: naming all parts that are missing, or not what their facts say.
     :raises Superseded: if a later attempt has begun.
     :raises ValueError: if the parts do not follow one another.
     """
     _check_order(facts)
     rows = 0
-    with published(store, export_key, attempt=attempt, before_publish=before_publish) as file:
-        for piece in pieces(writer, names, facts):
-            if isinstance(piece, bytes):
-                file.write(piece)
-                continue
-            for block in _checked_blocks(store, piece):
-                file.write(block)
-                show(rows)
-            rows += piece.rows
+    try:
+        with published(store, export_key, attempt=attempt, before_publish=before_publish) as file:
+            for piece in pieces(writer, names, facts):
+                if isinstance(piece, bytes):
+                    file.write(piece)
+                    continue
+                for block in _checked_blocks(store, piece):
+                    file.write(block)
+                    show(rows)
+                rows += piece.rows
+    except PartDamaged as first:
+        left = [part for part in facts if part.number > first.number]
+        raise PartsDamaged([first, *_damages(store, left, lambda: show(rows))]) from first
     return FileFacts(rows, file.size_bytes, file.sha256)
 
 
@@ -58,6 +62,18 @@ def _check_order(facts: Sequence[PartFacts]) -> None:
     if not begins or any(one.up_to != other.after for one, other in pairwise(facts)):
         numbers = ", ".join(str(part.number) for part in facts)
         raise ValueError(f"Parts {numbers}: give all of them, in the order of their ranges.")
+
+
+def _damages(
+    store: ObjectStore, parts: Sequence[PartFacts], show: Callable[[], None]
+) -> Iterator[PartDamaged]:
+    """Read parts whose file can't be made any more: one retry shall mend all of them."""
+    for part in parts:
+        try:
+            for _ in _checked_blocks(store, part):
+                show()
+        except PartDamaged as damage:
+            yield damage
 
 
 def _checked_blocks(store: ObjectStore, part: PartFacts) -> Iterator[bytes]:
@@ -72,11 +88,11 @@ def _checked_blocks(store: ObjectStore, part: PartFacts) -> Iterator[bytes]:
                 break
             yield block
     if (size, digest.hexdigest()) != (part.size_bytes, part.sha256):
-        raise PartDamaged(part.key, "is not what was written")
+        raise PartDamaged(part.number, part.key, "not what was written")
 
 
 def _opened(store: ObjectStore, part: PartFacts) -> BinaryIO:
     try:
         return store.open(part.key)
     except NoSuchObject as error:
-        raise PartDamaged(part.key, "is missing") from error
+        raise PartDamaged(part.number, part.key, "missing") from error

@@ -1,5 +1,6 @@
 """Cuts the keys of a tenant's rows into ranges, and finds the rows of a range."""
 
+import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -7,10 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db.models import F, Model, Q, QuerySet, Window
 from django.db.models.functions import Lead, RowNumber
 
 from exports.datasets import Dataset
+
+#: About so many parts has an export at most: each is a job, a row and an object of its own, and
+#: the ranges of all are stored as one result.
+PARTS_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ class KeyRange:
         return cls(**value)
 
 
+def rows_per_part_of(rows: int) -> int:
+    """Return EXPORTS_PART_ROWS, or as many more as PARTS_MAX parts of so many rows need."""
+    return max(settings.EXPORTS_PART_ROWS, -(-rows // PARTS_MAX))
+
+
 def cut(dataset: Dataset, tenant_id: uuid.UUID, *, rows_per_part: int) -> list[KeyRange]:
     """
     Return ranges of about so many rows each that cover the keys up to the greatest there is now.
@@ -45,6 +56,18 @@ def cut(dataset: Dataset, tenant_id: uuid.UUID, *, rows_per_part: int) -> list[K
     if rows_per_part < 1:
         raise ValueError(f"rows_per_part is {rows_per_part}; give 1 or more.")
     return _ranges(map(str, _last_keys(dataset, tenant_id, rows_per_part)))
+
+
+def fitting(ranges: list[KeyRange], *, size_bytes: int) -> list[KeyRange]:
+    """
+    Return the ranges, every two as one until as JSON they have so many bytes, or there is one.
+
+    UUIDs take a tenth of a result's default limit; it may be lower, and keys may be long texts.
+    """
+    while len(ranges) > 1 and _size_as_json(ranges) > size_bytes:
+        last_keys = [each.up_to for each in reversed(ranges)][::2]
+        ranges = _ranges(reversed(last_keys))
+    return ranges
 
 
 def rows_within(dataset: Dataset, tenant_id: uuid.UUID, key_range: KeyRange) -> QuerySet[Any]:
@@ -74,6 +97,10 @@ def _ranges(last_keys: Iterable[str]) -> list[KeyRange]:
         KeyRange(number, after, str(up_to))
         for number, (after, up_to) in enumerate(pairwise(ends), start=1)
     ]
+
+
+def _size_as_json(ranges: list[KeyRange]) -> int:
+    return len(json.dumps([each.as_json() for each in ranges], ensure_ascii=False).encode())
 
 
 def _model(dataset: Dataset) -> type[Model]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from exports.cleanup.clean_up import clean_up
 from exports.datasets import get_dataset
-from exports.errors import ManifestDamaged, NoSuchObject, PartDamaged, Superseded
+from exports.errors import ManifestDamaged, NoSuchObject, PartDamaged, PartsDamaged, Superseded
 from exports.models import Export
 from exports.object_store.file import FileStore
 from exports.parts import version
@@ -26,6 +26,7 @@ from exports.parts.manifest import delete_manifest, read_manifest, write_manifes
 from exports.parts.ranges import cut
 from exports.parts.removing import remove_parts
 from exports.states import ExportStatus
+from jobs.engine.history import MESSAGE_MAX_CHARACTERS
 from project.workspace.models import Item, Project
 from tests.exporting_parts import (
     content,
@@ -279,9 +280,9 @@ class TestAssemble:
     @pytest.mark.parametrize("place", [0, 1, 2])
     def test_refuses_a_part_that_is_missing(self, store, export, facts, place, nothing_published):
         store.delete(facts[place].key)
-        with pytest.raises(PartDamaged, match=f"{facts[place].key} is missing") as refused:
+        with pytest.raises(PartsDamaged, match=f"missing: {place + 1}. Retry the") as refused:
             put_together(store, export, facts)
-        assert refused.value.key == facts[place].key
+        assert refused.value.keys == [facts[place].key]
 
     @pytest.mark.parametrize(
         "damage",
@@ -299,8 +300,34 @@ class TestAssemble:
     ):
         key = facts[place].key
         put(store, key, damage(content(store, key)))
-        with pytest.raises(PartDamaged, match=f"{key} is not what was written"):
+        with pytest.raises(PartsDamaged, match=f"not what was written: {place + 1}. ") as refused:
             put_together(store, export, facts)
+        assert refused.value.keys == [key]
+
+    def test_names_every_part_that_is_damaged(self, store, add_items, export, nothing_published):
+        add_items({} for _ in range(20))
+        facts = write_all(store, export, rows_per_part=2)
+        for place in (1, 3, 4, 5, 9):
+            put(store, facts[place].key, b"x")
+        store.delete(facts[7].key)
+
+        with pytest.raises(PartsDamaged) as refused:
+            put_together(store, export, facts)
+
+        assert refused.value.keys == [facts[place].key for place in (1, 3, 4, 5, 7, 9)]
+        folder = parts_folder(export.tenant_id, export.pk)
+        assert str(refused.value) == (
+            f"Damaged parts in {folder}: not what was written: 2, 4-6, 10; missing: 8. "
+            "Retry the export: these are written again, the others are kept."
+        )
+
+    def test_looks_for_more_damage_no_longer_than_the_job_is_ours(self, store, export, facts):
+        def refuse(rows):
+            raise LookupError("cancelled")
+
+        put(store, facts[0].key, b"")  # It has no block, and shows nothing.
+        with pytest.raises(LookupError, match="cancelled"):
+            put_together(store, export, facts, show=refuse)
 
     @pytest.mark.parametrize("order", [[0, 2], [1, 2], [1, 0, 2], [0, 1, 1, 2]], ids=str)
     def test_refuses_parts_that_do_not_follow_one_another(
@@ -334,6 +361,18 @@ class TestAssemble:
         assert put_together(store, export, facts, attempt=2) == first
 
 
+class TestPartsDamaged:
+    def test_has_a_text_that_is_stored_whole(self):
+        keys = [f"parts/{uuid.uuid4()}/{uuid.uuid4()}/{number:05}.csv" for number in range(9999)]
+        faults = ["missing", "not what was written", "missing", ""]
+        damages = [PartDamaged(n, key, faults[n % 4]) for n, key in enumerate(keys) if n % 4 < 3]
+        error = PartsDamaged(damages[::2])
+        assert "in all" in str(error)
+        assert len(str(error)) < MESSAGE_MAX_CHARACTERS
+        assert str(error).endswith("these are written again, the others are kept.")
+        assert error.keys == [each.key for each in damages[::2]]
+
+
 class TestMemory:
     """A part of 30 MB, written and put together, takes a few blocks of half a megabyte."""
 
@@ -352,6 +391,20 @@ class TestMemory:
             tracemalloc.stop()
 
         assert facts.size_bytes > 30_000_000
+        assert peak < self.PEAK_BYTES
+
+    def test_stays_flat_while_damage_is_looked_for(self, folder, add_items, export):
+        add_items({"description": "x" * 10_000} for _ in range(3000))
+        facts = write_all(folder, export, rows_per_part=1500)
+        put(folder, facts[0].key, b"x")
+        tracemalloc.start()
+        try:
+            with pytest.raises(PartsDamaged):
+                put_together(folder, export, facts)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert facts[1].size_bytes > 15_000_000
         assert peak < self.PEAK_BYTES
 
 

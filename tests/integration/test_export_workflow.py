@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from collections import Counter
 from typing import Any
 
@@ -12,8 +13,10 @@ from exports.models import Export
 from exports.object_store.file import FilePart
 from exports.object_store.s3 import S3Part
 from exports.operations import request_export
+from exports.parts import ranges
 from exports.parts.keys import manifest_key, part_key
 from exports.parts.manifest import read_manifest
+from exports.parts.ranges import KeyRange
 from exports.states import ExportStatus
 from jobs.dead_letters.record import record
 from jobs.engine import lifecycle
@@ -236,6 +239,47 @@ class TestFile:
         assert [row["sku"] for row in rows] == ["S0", "S1", "S3", "S4", "within", "S5", "S6"]
         assert [row["name"] for row in rows[:3]] == ["=1+1, lamp", "=1+1, lamp", "changed in time"]
         assert len(rows) == read_manifest(folder, export).rows
+
+
+class TestVeryManyParts:
+    @pytest.fixture(autouse=True)
+    def of_one_row(self, settings):
+        settings.EXPORTS_PART_ROWS = 1
+
+    def written(self, folder, export):
+        """Return the rows of each part of an export that must be right."""
+        run_enqueued_jobs()
+        export.refresh_from_db()
+        assert (export.status, export.error) == (ExportStatus.COMPLETED, "")
+        assert content(folder, export.key) == of_a_single_job(export)
+        return [part.rows for part in read_manifest(folder, export).parts]
+
+    def test_are_not_made_the_parts_grow(self, folder, request_items, monkeypatch):
+        monkeypatch.setattr(ranges, "PARTS_MAX", 3)
+        assert self.written(folder, request_items()) == [3, 3, 1]
+
+    def test_are_as_many_as_their_ranges_fit_into_a_result(
+        self, folder, request_items, items, settings
+    ):
+        Item.objects.bulk_create(
+            Item(tenant=each.tenant, project=each.project, sku=f"{each.sku}-{number}")
+            for each in items
+            for number in range(10)
+        )
+        settings.JOBS_WORKFLOWS_RESULT_MAX_BYTES = 1_024  # Of ranges of UUIDs it takes seven.
+        assert self.written(folder, request_items()) == [13, *[16] * 4]
+
+    def test_of_a_thousand_fit_into_the_default(self, settings):
+        keys = [str(uuid.uuid4()) for _ in range(ranges.PARTS_MAX + 1)]
+        made = [KeyRange(n, keys[n - 1], keys[n]) for n in range(1, ranges.PARTS_MAX + 1)]
+        size_bytes = settings.JOBS_WORKFLOWS_RESULT_MAX_BYTES // 7
+        assert ranges.fitting(made, size_bytes=size_bytes) == made
+
+    @pytest.mark.parametrize(
+        ("rows", "in_a_part"), [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (10**8, 10**5)]
+    )
+    def test_have_so_many_rows(self, rows, in_a_part):
+        assert ranges.rows_per_part_of(rows) == in_a_part
 
 
 class TestPart:

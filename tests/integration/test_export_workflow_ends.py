@@ -283,7 +283,7 @@ class TestDamage:
         after(monkeypatch, "write", damage, time=4)
         run_enqueued_jobs(raise_errors=False)
         assert now(export).status == ExportStatus.FAILED
-        assert "is not what was written" in now(export).error
+        assert "not what was written: 2. Retry the export" in now(export).error
 
         monkeypatch.undo()
         written = note_written(monkeypatch)
@@ -291,6 +291,44 @@ class TestDamage:
         run_enqueued_jobs()
         assert written == [2]
         assert_completed(store, export)
+
+    def test_to_several_parts_costs_one_retry(self, export, retry, store, monkeypatch):
+        def damage():
+            put(store, part_key(export.key, 1), b"x")
+            store.delete(part_key(export.key, 3))
+            put(store, part_key(export.key, 4), b"")
+
+        with monkeypatch.context() as patch:
+            after(patch, "write", damage, time=4)
+            run_enqueued_jobs(raise_errors=False)
+        assert "not what was written: 1, 4; missing: 3. Retry the export" in now(export).error
+        assert keys(store) == [part_key(export.key, 2)]
+
+        written = note_written(monkeypatch)
+        retry()
+        run_enqueued_jobs()
+        assert written == [1, 3, 4]
+        assert_completed(store, export)
+
+    def test_is_not_cleared_away_by_a_step_that_has_lost_its_job(
+        self, export, cancel, store, monkeypatch
+    ):
+        # Given a file that can't be made, and an export that is cancelled before anybody says so
+        real = workflows.assemble
+
+        def assemble_and_cancel(*args, **options):
+            put(store, part_key(export.key, 2), b"x")
+            try:
+                real(*args, **options)
+            finally:
+                cancel()
+
+        monkeypatch.setattr(workflows, "assemble", assemble_and_cancel)
+        run_enqueued_jobs()
+
+        # Then the parts are left for whoever goes on with them
+        assert now(export).status == ExportStatus.CANCELLED
+        assert len(keys(store)) == 4
 
 
 class TestTheNight:

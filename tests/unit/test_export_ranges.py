@@ -6,6 +6,7 @@ A run of unit tests alone uses SQLite; tests/integration/test_export_parts.py st
 
 import json
 import uuid
+from itertools import pairwise
 
 import pytest
 from django_celery_results.models import TaskResult
@@ -16,7 +17,7 @@ from exports import datasets
 from exports.datasets import get_dataset, register_dataset
 from exports.models import Export
 from exports.object_store.file import FileStore
-from exports.parts.ranges import KeyRange, cut, rows_within
+from exports.parts.ranges import KeyRange, cut, fitting, rows_within
 from project.accounts.models import Session
 from project.workspace.models import Item, Project
 from tests.exporting_parts import content, of_a_single_job, put_together, write_all
@@ -112,6 +113,29 @@ class TestCut:
     def test_refuses_parts_without_rows(self, project, rows_per_part):
         with pytest.raises(ValueError, match="give 1 or more"):
             cut(get_dataset("items"), project.tenant_id, rows_per_part=rows_per_part)
+
+
+class TestFitting:
+    """Ranges that take too many bytes become fewer, and hold the same keys."""
+
+    @pytest.fixture
+    def ranges(self):
+        ends = [None, *(f"key {number:02}" for number in range(1, 14))]
+        return [KeyRange(n, ends[n - 1], str(ends[n])) for n in range(1, 14)]
+
+    @pytest.mark.parametrize(
+        ("size_bytes", "left"), [(9_999, 13), (500, 7), (300, 4), (150, 2), (10, 1)]
+    )
+    def test_keeps_the_greatest_key_and_leaves_no_gap(self, ranges, size_bytes, left):
+        found = fitting(ranges, size_bytes=size_bytes)
+        assert [each.number for each in found] == list(range(1, left + 1))
+        assert (found[0].after, found[-1].up_to) == (None, "key 13")
+        assert all(one.up_to == other.after for one, other in pairwise(found))
+        size = len(json.dumps([each.as_json() for each in found]))
+        assert size <= size_bytes or left == 1
+
+    def test_of_nothing_is_nothing(self):
+        assert fitting([], size_bytes=1) == []
 
 
 class TestKeys:
