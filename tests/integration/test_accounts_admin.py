@@ -136,6 +136,10 @@ class TestTokens:
         assert text.split("_", 2)[2] not in again
         assert token.secret_sha256 not in again
 
+    @pytest.mark.parametrize("lookup", ["secret_sha256", "secret_sha256__startswith"])
+    def test_are_not_found_by_a_hash_that_is_not_shown(self, client, root, lookup):
+        assert client.get("/admin/accounts/apitoken/", {lookup: "a"}).status_code == 400
+
     @pytest.mark.parametrize(
         ("changes", "complaint"),
         [

@@ -42,6 +42,10 @@ def history():
 
 
 class TestPages:
+    @pytest.mark.parametrize("lookup", ["token_sha256", "token_sha256__startswith"])
+    def test_refuse_to_look_into_a_hash_that_they_do_not_show(self, admin, lookup):
+        assert admin.get(LIST, {lookup: "a"}).status_code == 400
+
     def test_show_each_status_and_never_the_token(self, admin, acme, ann):
         invitation, token = invite_and_read(acme, ann)
         pages = [LIST, f"{LIST}?q=bob", page_of(invitation), page_of(invitation, "history")]

@@ -88,6 +88,9 @@ class InvitationAdmin(LedgerAdmin):
                     "created_at", "sent_at", "expires_at", "accepted_at", "accepted_by",
                     "revoked_at")  # fmt: skip
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return "sha256" not in lookup and super().lookup_allowed(lookup, value, request)
+
     def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> Any:
         return InviteForm.Meta.fields if obj is None else self.shown_fields
 

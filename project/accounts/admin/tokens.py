@@ -61,6 +61,9 @@ class ApiTokenAdmin(ModelAdmin):
     ordering = ("-created_at",)
     actions = ("revoke_tokens",)
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return "sha256" not in lookup and super().lookup_allowed(lookup, value, request)
+
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
         if obj is None:
             return AddTokenForm.Meta.fields
