@@ -12,7 +12,7 @@ from jobs.testing import run_enqueued_jobs
 from notifications.models import Notification
 from project.accounts.scopes import Scope
 from tests.api import faulty_fields, program, program_of_stranger
-from tests.people import make_member
+from tests.people import make_member, make_tenant
 
 pytestmark = pytest.mark.django_db
 
@@ -151,9 +151,28 @@ class TestMail:
         }
         assert found == {"sent": [sent], "queued": [waiting], "failed": []}
 
+    def test_is_listed_by_address(self, api):
+        anns, bobs = requested(api, email="Ann@example.com"), requested(api)
+        found = {
+            wanted: [item["id"] for item in api("get", f"?email={wanted}").json()["items"]]
+            for wanted in ("ann@EXAMPLE.com", "bob@example.com", "eve@example.com")
+        }
+        assert found == {
+            "ann@EXAMPLE.com": [anns], "bob@example.com": [bobs], "eve@example.com": [],
+        }  # fmt: skip
+        assert api("get", "?email=ann@example.com&status=sent").json()["items"] == []
+
+    def test_of_another_tenant_is_not_listed_by_its_address(self, api):
+        requested(api)
+        Notification.objects.update(tenant=make_tenant("globex"))
+        assert api("get", f"?email={MAIL['email']}").json()["items"] == []
+
     @pytest.mark.parametrize(
         ("query", "field"),
         [
+            ("email=", "email"),
+            ("email=ann", "email"),
+            ("email=ann@example.com%00", "email"),
             ("status=lost", "status"),
             ("stauts=sent", "stauts"),
             ("limit=0", "limit"),

@@ -101,6 +101,15 @@ class TestOne:
         assert Job.objects.count() == 2
         assert Job.objects.filter(replay_of__isnull=False).count() == 1
 
+    def test_is_offered_what_its_status_allows(self, admin, row):
+        def offered() -> set[str]:
+            page = text_of(admin.get(page_of(row)))
+            return {action for action in ("cancel", "resend") if page_of(row, action) in page}
+
+        assert offered() == {"cancel"}
+        admin.post(page_of(row, "cancel"))
+        assert offered() == {"resend"}
+
     def test_knows_no_nonsense(self, admin, row):
         type(row).objects.all().delete()
         for action in ("cancel", "resend"):
@@ -108,8 +117,10 @@ class TestOne:
 
 
 class TestSelected:
-    @pytest.mark.parametrize("kind", ["delivery", "mail"])
-    def test_are_cancelled_and_sent_again_after_asking(self, admin, kind, request):
+    @pytest.mark.parametrize(
+        ("kind", "noun"), [("delivery", "webhook delivery"), ("mail", "notification")]
+    )
+    def test_are_cancelled_and_sent_again_after_asking(self, admin, kind, noun, request):
         row = request.getfixturevalue(kind)
         address = reverse(f"admin:notifications_{row._meta.model_name}_changelist")
         for action, title, status in (
@@ -117,7 +128,7 @@ class TestSelected:
             ("resend_selected", "Resend 1", "queued"),
         ):
             chosen = {"action": action, "_selected_action": [str(row.pk)]}
-            assert title in text_of(admin.post(address, chosen))
+            assert f"{title} {noun}<" in text_of(admin.post(address, chosen))
             assert status_of(row) != status
             admin.post(address, chosen | {"asked": "1"})
             assert status_of(row) == status
@@ -179,6 +190,12 @@ class TestAllThatMatch:
         assert job.payload["since"].startswith("2020-01-01T00:00")
         assert str(LogEntry.objects.get().user) == OPERATOR
         assert LogEntry.objects.get().change_message == words
+
+    def test_may_be_a_single_one(self, admin, endpoint, address):
+        make_failed(endpoint)
+        answer = admin.post(address, {"status": "failed", "asked": "1"}, follow=True)
+        job = Job.objects.get(type=TASK)
+        assert said(answer) == [f"Job {job.pk} sends 1 delivery to The lamp shop again."]
 
     def test_are_sent_by_their_job(self, admin, endpoint, address, settings):
         settings.NOTIFICATIONS_TRUSTED_NETWORKS = (ip_network("127.0.0.0/8"),)
