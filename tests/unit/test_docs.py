@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from jobs.admin.workflows import WorkflowAdmin
+from jobs.registry import find_type
+from jobs.states import AlertKind, WorkflowStatus
 from tests.harness.variables import CHECKOUT
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -30,3 +33,22 @@ class TestPage:
 
     def test_names_commands_that_exist(self, page):
         assert found(r"manage\.py ([a-z_]+)", page) - set(get_commands()) == set()
+
+
+class TestTheOnCallPage:
+    """What it says of workflows."""
+
+    section = (CHECKOUT / "docs" / "operations.md").read_text().partition("## Workflows\n")[2]
+    section = section.partition("\n## ")[0]
+
+    def test_names_each_button_and_what_calls_for_it(self):
+        buttons = [getattr(WorkflowAdmin, name) for name in WorkflowAdmin.actions_detail]
+        words = [f"*{button.short_description}*" for button in buttons]
+        wanted = set(WorkflowStatus) - {WorkflowStatus.COMPLETED, WorkflowStatus.TIMEOUT}
+        words += [f"`{status}`" for status in (*wanted, AlertKind.WORKFLOW_TIMEOUT)]
+        assert [each for each in words if each not in self.section] == []
+
+    def test_names_job_types_that_exist(self):
+        types = set(re.findall(r"--type ([a-z_.]+)", self.section))
+        assert types
+        assert [name for name in types if find_type(name) is None] == []
