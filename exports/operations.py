@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from exports.datasets import get_dataset
-from exports.errors import NotCompleted, UnknownExport
+from exports.errors import NotCompleted, StoreAway, UnknownExport
 from exports.formats import get_format
 from exports.models import Export
 from exports.object_store import ObjectStore, store_from_url
@@ -24,7 +24,7 @@ from jobs.models import Job
 from jobs.operations import cancel_job, replay_job
 from jobs.outcomes import outcome_of
 from jobs.states import JobState
-from jobs.workflows.errors import NotRestartable, WorkflowEnded
+from jobs.workflows.errors import NotRestartable, RestartNotNow, WorkflowEnded
 from jobs.workflows.operations import cancel_workflow, restart_workflow, start_workflow
 
 TASK = "exports.export_data"
@@ -93,6 +93,7 @@ def retry_export(*, tenant_id: uuid.UUID, export_id: uuid.UUID, by: str) -> Expo
 
     :raises UnknownExport: if there is none, or it belongs to another tenant.
     :raises NotReplayable: if it is live or completed, or its job has been deleted.
+    :raises StoreAway: if the store can't say which parts there are; nothing was done.
     """
     export = get_export(tenant_id, export_id)
     if export.status not in (ExportStatus.FAILED, ExportStatus.CANCELLED):
@@ -144,13 +145,20 @@ def _cancel(export: Export, by: str) -> None:
 
 
 def _restart(export: Export, by: str) -> None:
-    """:raises NotReplayable: if somebody was faster, or nothing is there to go on with."""
+    """
+    Begin again, by its workflow or its job.
+
+    :raises NotReplayable: if somebody was faster, or nothing is there to go on with.
+    :raises StoreAway: as `retry_export` does.
+    """
     try:
         if export.workflow_id:
             restart_workflow(workflow_id=export.workflow_id, by=by)
             return
     except NotRestartable as refusal:
         raise NotReplayable(str(refusal)) from None
+    except RestartNotNow as refusal:
+        raise StoreAway from refusal
     if export.job_id is None:
         raise NotReplayable(f"The job of export {export.pk} is gone; request the export again.")
     replay_job(job_id=export.job_id, by=by)

@@ -19,6 +19,9 @@ from jobs.http import PROBLEM, Fault, Problem
 
 log = logging.getLogger(__name__)
 
+#: What is away may be back by then.
+SOON = {"Retry-After": "5"}
+
 #: What operations refuse, and how HTTP says it: status, title and the field at fault.
 STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     errors.UnknownJob: (404, "", "job_id"),
@@ -29,6 +32,7 @@ STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     errors.PayloadRefused: (422, "Invalid request", "payload"),
     exports.errors.UnknownExport: (404, "", "export_id"),
     exports.errors.NoSuchObject: (404, "File missing", None),
+    exports.errors.StoreAway: (503, "", None),
     exports.errors.NotCompleted: (409, "Not completed", None),
     exports.errors.UnknownDataset: (422, "Invalid request", "dataset"),
     exports.errors.UnknownFormat: (422, "Invalid request", "format"),
@@ -60,6 +64,7 @@ STATUSES: dict[type[Exception], tuple[int, str, str | None]] = {
     jobs.workflows.errors.WorkflowEnded: (409, "Workflow ended", None),
     jobs.workflows.errors.WorkflowKeyInUse: (409, "Key in use", "key"),
     jobs.workflows.errors.NotRestartable: (409, "Not restartable", None),
+    jobs.workflows.errors.RestartNotNow: (503, "", None),
     RequestDataTooBig: (413, "", "body"),
 }
 
@@ -101,7 +106,8 @@ def _without_details(status: int, headers: dict[str, str]) -> Problem:
 def _answer_with(status: int, title: str, field: str | None) -> Callable[..., HttpResponse]:
     def answer(request: HttpRequest, error: Exception) -> HttpResponse:
         at_fault = field or getattr(error, "field", None)
-        return Problem(status, title, str(error), field=at_fault).as_response()
+        headers = SOON if status == 503 else {}
+        return Problem(status, title, str(error), field=at_fault, headers=headers).as_response()
 
     return answer
 
@@ -141,7 +147,7 @@ def _not_found(request: HttpRequest, error: Any) -> HttpResponse:
 def _database_away(request: HttpRequest, error: Any) -> HttpResponse:
     log.error("database.away", exc_info=error)
     detail = "The database can't be reached. Try again."
-    return Problem(503, detail=detail, headers={"Retry-After": "5"}).as_response()
+    return Problem(503, detail=detail, headers=SOON).as_response()
 
 
 def _unexpected(request: HttpRequest, error: Any) -> HttpResponse:

@@ -18,6 +18,7 @@ class StoredObject:
 
     key: str
     modified_at: datetime
+    size_bytes: int
 
 
 class Part(Protocol):
@@ -80,6 +81,15 @@ class ObjectStore(Protocol):
         Yield the finished files whose keys start with `folder/`, one subfolder after the other.
 
         What no key can name was put there by somebody else, and is left out.
+        """
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """
+        Return the bytes of each finished file below `folder/`, by key: for who waits for an answer.
+
+        A bucket that says nothing is given up after some 20 seconds; a network mount may hang.
+
+        :raises StoreAway: if the store doesn't answer, or is not there.
         """
 
     def forget_folder(self, folder: str) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from exports.errors import NoSuchObject, StoreMissing, Superseded
+from exports.errors import NoSuchObject, StoreAway, StoreMissing, Superseded
 from exports.object_store.base import KEY, StoredObject, checked
 
 #: Beside the files, so that `os.replace` stays within one file system; no key starts with a dot.
@@ -77,9 +77,16 @@ class FileStore:
             folders.sort()
             place = Path(within).relative_to(self.root).as_posix()
             for key in (f"{place}/{name}" for name in sorted(names)):
-                moment = modified_at(self.root / key) if KEY.fullmatch(key) else None
-                if moment:
-                    yield StoredObject(key, moment)
+                found = stat_of(self.root / key) if KEY.fullmatch(key) else None
+                if found:
+                    yield StoredObject(key, modified_at(found), found.st_size)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        try:
+            self.check_is_there()  # One that isn't mounted must not look like an empty one.
+            return {each.key: each.size_bytes for each in self.list_objects(folder)}
+        except (OSError, StoreMissing) as error:
+            raise StoreAway from error
 
     def forget_folder(self, folder: str) -> None:
         with contextlib.suppress(OSError):  # It isn't empty, or isn't there.
@@ -88,8 +95,8 @@ class FileStore:
     def remove_stale_parts(self, folder: str, *, before: datetime) -> int:
         removed = 0
         for path in (self.root / PARTS).glob(f"{flat(folder + '/')}*"):
-            moment = modified_at(path)
-            if moment and moment < before:
+            found = stat_of(path)
+            if found and modified_at(found) < before:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
@@ -104,12 +111,17 @@ def flat(key: str) -> str:
     return key.replace("/", "~")
 
 
-def modified_at(path: Path) -> datetime | None:
-    """Return when a file was last written to, or None if it is gone by now."""
+def stat_of(path: Path) -> os.stat_result | None:
+    """Return what the file system knows of a file, or None if it is gone by now."""
     try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return path.stat()
     except FileNotFoundError:
         return None
+
+
+def modified_at(found: os.stat_result) -> datetime:
+    """Return when a file was last written to."""
+    return datetime.fromtimestamp(found.st_mtime, UTC)
 
 
 def raise_unless_gone(error: OSError) -> None:

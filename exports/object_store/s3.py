@@ -8,13 +8,13 @@ import os
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from exports.errors import NoSuchObject, StoreMissing, Superseded
+from exports.errors import NoSuchObject, StoreAway, StoreMissing, Superseded
 from exports.object_store.base import KEY, StoredObject, checked
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ MISSING_BUCKET = frozenset({"NoSuchBucket", "404", "NotFound"})
 
 #: Where a server that is not Amazon's listens; django-storages made the first name popular.
 ENDPOINT_VARIABLES = ("AWS_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+class Patience(NamedTuple):
+    connect_seconds: float
+    read_seconds: float
+    tries: int
+
+
+CALM = Patience(10, 60, tries=5)
+HURRY = Patience(3, 8, tries=2)
 
 _client_lock = threading.Lock()
 
@@ -130,11 +140,14 @@ class S3Store:
             raise
 
     def list_objects(self, folder: str) -> Iterator[StoredObject]:
-        pages = self.client.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self.bucket, Prefix=f"{folder}/"):
-            for each in page.get("Contents", ()):
-                if KEY.fullmatch(each["Key"]):
-                    yield StoredObject(each["Key"], each["LastModified"])
+        return self._list(self.client, folder)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        client = client_of_process(os.getpid(), hurried=True)
+        try:
+            return {each.key: each.size_bytes for each in self._list(client, folder)}
+        except (BotoCoreError, ClientError) as error:
+            raise StoreAway from error
 
     def forget_folder(self, folder: str) -> None:
         """Do nothing: a bucket has keys, and no folders."""
@@ -147,6 +160,13 @@ class S3Store:
             abort(self.client, self.bucket, upload["Key"], upload["UploadId"])
         return len(stale)
 
+    def _list(self, client: S3Client, folder: str) -> Iterator[StoredObject]:
+        pages = client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=f"{folder}/"):
+            for each in page.get("Contents", ()):
+                if KEY.fullmatch(each["Key"]):
+                    yield StoredObject(each["Key"], each["LastModified"], each["Size"])
+
     def _uploads(self, prefix: str) -> Iterator[MultipartUploadTypeDef]:
         pages = self.client.get_paginator("list_multipart_uploads")
         for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
@@ -154,14 +174,19 @@ class S3Store:
 
 
 @functools.cache
-def client_of_process(pid: int) -> S3Client:
-    """Return this process's client. A forked child makes its own: sockets can't be shared."""
+def client_of_process(pid: int, *, hurried: bool = False) -> S3Client:
+    """
+    Return this process's client. A forked child makes its own: sockets can't be shared.
+
+    One that is hurried gives a server up that says nothing after some 20 seconds, not 5 minutes.
+    """
+    patience = HURRY if hurried else CALM
     endpoint = next(filter(None, map(os.environ.get, ENDPOINT_VARIABLES)), None)
     config = Config(
         signature_version="s3v4",
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=patience.connect_seconds,
+        read_timeout=patience.read_seconds,
+        retries={"mode": "standard", "total_max_attempts": patience.tries},
         # Checksums that AWS invented lately are refused by many servers that speak S3.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

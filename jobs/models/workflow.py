@@ -32,6 +32,8 @@ class Workflow(models.Model):
     state = models.JSONField(default=dict)
     #: Of the steps: 0 to 100.
     percent = models.PositiveSmallIntegerField(default=0)
+    #: What its start said, for its restarts too; None: what its definition says at that moment.
+    deadline_seconds = models.PositiveIntegerField(null=True)
     error = models.TextField(blank=True, help_text="Why it failed, in one line.")
     #: The one that it goes on with from a step; unique, so that two clicks make one.
     restart_of = models.OneToOneField(

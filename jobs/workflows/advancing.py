@@ -35,9 +35,11 @@ def begin_step(workflow: Workflow, number: int) -> None:
     if step is None:
         end(workflow, WorkflowStatus.COMPLETED)
         return
-    workflow.save(update_fields=["step_number", "state", "percent"])
+    inputs = list(enumerate(_inputs(workflow, step)))
     kept = set(workflow.steps.filter(number=number).values_list("branch", flat=True))
-    left = [each for each in enumerate(_inputs(workflow, step)) if each[0] not in kept]
+    left = [each for each in inputs if each[0] not in kept]
+    workflow.percent = _percent(workflow, len(inputs), len(left))
+    workflow.save(update_fields=["step_number", "state", "percent"])
     if not left:  # A parallel step without a branch: there is nothing to wait for.
         begin_step(workflow, number + 1)
     else:
@@ -139,5 +141,5 @@ def _store(workflow: Workflow, step: StepDefinition, inputs: Sequence[tuple[int,
 
 def _percent(workflow: Workflow, branches: int, left: int) -> int:
     """Of the steps that it began with; a release may have changed how many there are."""
-    share = (branches - left) / branches
+    share = (branches - left) / branches if branches else 1
     return min(99, int(100 * (workflow.step_number - 1 + share) / workflow.step_count))

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
@@ -31,12 +31,14 @@ class WorkflowIn(RequestSchema):
 
 
 class StepIn(RequestSchema):
-    step_number: int = Field(ge=1, le=10_000)
+    step_number: int = Field(ge=1, le=10_000, strict=True)
     data: dict[str, Any] = Field(default_factory=dict)
 
 
 class RestartIn(RequestSchema):
-    from_step: int | None = Field(None, ge=1, description="The one at which it ended, by default.")
+    from_step: int | None = Field(
+        None, ge=1, strict=True, description="The one at which it ended, by default."
+    )
 
 
 class Filters(RequestSchema):
@@ -44,6 +46,12 @@ class Filters(RequestSchema):
     name: Name | None = None
     before: uuid.UUID | None = Field(None, description="The id of the last workflow seen.")
     limit: int = Field(50, ge=1, le=200)
+
+
+class Look(RequestSchema):
+    branches: Literal["all"] | None = Field(
+        None, description="List the branches of steps with more than 100, too."
+    )
 
 
 class WorkflowStarted(Schema):
@@ -63,6 +71,16 @@ class StepOut(Schema):
     error: str
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class BranchesOut(Schema):
+    number: int = Field(description="Of the parallel step.")
+    total: int
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
 
 
 class WorkflowOut(Schema):
@@ -87,7 +105,10 @@ class WorkflowDetail(WorkflowOut):
     state: dict[str, Any]
     deadline_at: datetime | None
     restarted_as: uuid.UUID | None
-    steps: list[StepOut]
+    branches: list[BranchesOut] = Field(description="How many each parallel step has.")
+    steps: list[StepOut] = Field(
+        description="And branches; of steps with more than 100, with `?branches=all` alone."
+    )
 
     @staticmethod
     def resolve_deadline_at(workflow: Workflow) -> datetime | None:
@@ -99,8 +120,19 @@ class WorkflowDetail(WorkflowOut):
         return again.values_list("pk", flat=True).first()
 
     @staticmethod
-    def resolve_steps(workflow: Workflow) -> list[WorkflowStep]:
-        return queries.list_steps(workflow)
+    def resolve_branches(workflow: Workflow) -> list[dict[str, int]]:
+        counts = queries.count_branches(workflow)
+        return [
+            {"number": each.number, "total": each.total, **each.by_status}
+            for each in counts
+            if queries.is_parallel(workflow, each)
+        ]
+
+    @staticmethod
+    def resolve_steps(workflow: Workflow, context: dict[str, Any]) -> list[WorkflowStep]:
+        if context["request"].GET.get("branches") == "all":
+            return queries.list_steps(workflow)
+        return queries.list_steps(workflow, queries.count_branches(workflow))
 
 
 class StepCompleted(Schema):
@@ -132,20 +164,23 @@ def list_workflows(request: HttpRequest, filters: Query[Filters]) -> dict[str, A
 @router.get(
     "/{workflow_id}", response=WorkflowDetail, url_name="workflow", summary="See a workflow"
 )
-def get_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Workflow:
-    return queries.get_workflow(workflow_id, tenant_id=require(request, READ).tenant_id)
+def get_workflow(request: HttpRequest, workflow_id: uuid.UUID, look: Query[Look]) -> Workflow:
+    """With each step that has begun; of one with more than 100 branches, how many are where."""
+    actor = require(request, READ)
+    refuse_unknown_parameters(request, Look)
+    return queries.get_workflow(workflow_id, tenant_id=actor.tenant_id)
 
 
 @router.post("/{workflow_id}/steps", response=StepCompleted, summary="Do a step")
 def send_step(request: HttpRequest, workflow_id: uuid.UUID, body: StepIn) -> dict[str, Any]:
     """One that the definition declares synchronous; sent again, it gets the stored result."""
     actor = require(request, WRITE)
-    queries.refuse_unknown_data(workflow_id, actor.tenant_id, body.step_number, body.data)
     step = operations.send_step(
         workflow_id=workflow_id,
         number=body.step_number,
         data=body.data,
         tenant_id=actor.tenant_id,
+        strict=True,
     )
     return {"status": "step_completed", "step_number": step.number, "result": step.output}
 

@@ -12,10 +12,12 @@ and only its output is stored. `parallel_step`: the same for each of several bra
 workers; the next step waits for all. `synchronous_step`: whoever sends it does it, in the request.
 """
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -31,6 +33,9 @@ Output = dict[str, Any] | BaseModel | None
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEADLINE_SECONDS = 1_800
+
+#: As the column is long.
+TIMER_NAME_MAX_CHARACTERS = 60
 
 
 class Kind(Enum):
@@ -51,6 +56,7 @@ class StepRun(Generic[State]):
     state: State  #: Changed by atomic and synchronous steps alone; other changes are lost.
     input: Any  #: A branch's own plain JSON, or what a synchronous step was sent, as its model.
     job: Job | None  #: None in a synchronous step.
+    holds_lock: bool = True  #: The workflow's: not in a long or a parallel step.
 
     def output_of(self, number: int) -> Any:
         """Return what an earlier step has returned."""
@@ -72,9 +78,15 @@ class StepRun(Generic[State]):
         show(self, done, total)
 
     def set_timer(self, name: str, due_at: datetime) -> None:
-        """Set or move a timer of this workflow; in an atomic or synchronous step."""
-        from jobs.workflows.timers import set_timer
+        """
+        Set or move a timer of this workflow; in an atomic or synchronous step.
 
+        :raises UnknownTimer: if its definition says nothing of such a timer.
+        :raises ArgumentRefused: in a long or parallel step, or if the time has no zone.
+        """
+        from jobs.workflows.timers import check_lock, set_timer
+
+        check_lock(self)
         set_timer(self.workflow, name, due_at)
 
     def cancel_timer(self, name: str) -> None:
@@ -82,9 +94,11 @@ class StepRun(Generic[State]):
         Cancel a timer of this workflow, if it is set; in an atomic or synchronous step.
 
         :raises DeadlineKept: if it is the deadline: a workflow must not wait for ever.
+        :raises ArgumentRefused: in a long or parallel step.
         """
-        from jobs.workflows.timers import cancel_timer
+        from jobs.workflows.timers import cancel_timer, check_lock
 
+        check_lock(self)
         cancel_timer(self.workflow, name)
 
 
@@ -97,7 +111,12 @@ class TimerRun(Generic[State]):
     state: State
 
     def set_timer(self, name: str, due_at: datetime) -> None:
-        """Set or move a timer of this workflow, also the one that fires."""
+        """
+        Set or move a timer of this workflow, also the one that fires.
+
+        :raises UnknownTimer: if its definition says nothing of such a timer.
+        :raises ArgumentRefused: if the time has no zone.
+        """
         from jobs.workflows.timers import set_timer
 
         set_timer(self.workflow, name, due_at)
@@ -124,8 +143,8 @@ class StepDefinition:
     branches: Callable[[StepRun[Any]], Sequence[Any]] | None = None
 
 
-def _always(_: WorkflowStep) -> bool:
-    return True
+def _all_branches(rows: Sequence[WorkflowStep]) -> Collection[int]:
+    return [row.branch for row in rows]
 
 
 def _nothing(*_: Any) -> None:
@@ -151,8 +170,9 @@ class WorkflowDefinition(Generic[State]):
     start: type[BaseModel] | None = None
     #: The last step that a restart begins with: what later ones need may be gone by then.
     last_restart: int | None = None
-    #: Whether a branch that is done may be kept by a restart from its step.
-    keeps: Callable[[WorkflowStep], bool] = _always
+    #: Which of the branches that are done may be kept by a restart from their step. It may ask
+    #: elsewhere: no lock is held. `RestartNotNow`, raised by it: nothing is restarted.
+    keeps: Callable[[Sequence[WorkflowStep]], Collection[int]] = _all_branches
     #: Its `on_ended` tells whoever asked, so that `workflow.timed_out` need not.
     tells_of_failure: bool = False
     on_ended: Callable[[Workflow], None] = _nothing
@@ -160,9 +180,12 @@ class WorkflowDefinition(Generic[State]):
     steps: list[StepDefinition] = field(default_factory=list, init=False)
     timers: dict[str, Callable[[Any], None]] = field(default_factory=dict, init=False)
 
+    module: str = field(default="", init=False)  #: Where it is declared.
+
     def __post_init__(self) -> None:
         from jobs.workflows.registry import register
 
+        self.module = _declaring_module()
         register(self)
 
     def step(self, name: str, *, queue: str = "jobs", **options: Any) -> Decorator:
@@ -197,7 +220,12 @@ class WorkflowDefinition(Generic[State]):
         Declare what is done when the timer of this name fires: once, in one transaction.
 
         That of "timeout" runs when the deadline has come, before the workflow becomes `timeout`.
+
+        :raises ValueError: if no row could have the name.
         """
+        most = TIMER_NAME_MAX_CHARACTERS
+        if not 0 < len(name) <= most:
+            raise ValueError(f"{self.name}: timer {name!r}: a name has 1 to {most} characters.")
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             self.timers[name] = function
@@ -229,6 +257,14 @@ class WorkflowDefinition(Generic[State]):
             return function
 
         return declare
+
+
+def _declaring_module() -> str:
+    """Return the name of the module whose code makes the definition, below this module's own."""
+    frame: FrameType | None = sys._getframe()
+    while frame and frame.f_globals["__name__"] == __name__:
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"]) if frame else ""
 
 
 def actor_of(workflow: Workflow) -> dict[str, Any]:

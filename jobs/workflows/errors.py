@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable
 
 from jobs.errors import GiveUp
+from jobs.states import WorkflowStatus
 
 
 class WorkflowError(Exception):
@@ -51,6 +52,10 @@ class WorkflowKeyInUse(WorkflowError):
         self.workflow_id = workflow_id
 
 
+class ArgumentRefused(WorkflowError, ValueError):
+    """What was given can't be stored, or not from there; the text names it and what to do."""
+
+
 class UnknownStep(WorkflowError):
     """The workflow has no step of this number."""
 
@@ -68,8 +73,11 @@ class StepOutOfOrder(WorkflowError):
 class StepOfWorkers(WorkflowError):
     """Workers do this step by themselves; it can't be sent."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"Step {number} is done by workers; it can't be sent.")
+    def __init__(self, number: int, workflow_id: uuid.UUID) -> None:
+        super().__init__(
+            f"Step {number} is done by workers; it can't be sent. "
+            f"Follow it by GET /workflows/{workflow_id}."
+        )
 
 
 class StepRefused(WorkflowError):
@@ -77,21 +85,27 @@ class StepRefused(WorkflowError):
 
 
 class WorkflowEnded(WorkflowError):
-    """The workflow has reached a final status: nothing more can be done to it."""
+    """The workflow has reached a final status, which nothing leaves."""
 
     def __init__(self, workflow_id: uuid.UUID, status: str) -> None:
-        super().__init__(f"Workflow {workflow_id} is {status}; nothing more can be done to it.")
+        but = "." if status == WorkflowStatus.COMPLETED else " but to restart it from a step."
+        super().__init__(f"Workflow {workflow_id} is {status}; nothing more can be done to it{but}")
 
 
 class NotRestartable(WorkflowError):
     """Only a workflow that ended without being completed is restarted, once, from a step it had."""
 
 
+class RestartNotNow(WorkflowError):
+    """What a restart may keep can't be found out at this moment; nothing was restarted."""
+
+
 class UnknownTimer(WorkflowError):
     """The workflow has no timer of this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no timer {name!r}.")
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        listed = ", ".join(sorted(known))
+        super().__init__(f"There is no timer {name!r}." + (f" Known: {listed}." if listed else ""))
 
 
 class DeadlineKept(WorkflowError):

@@ -1,13 +1,18 @@
 """Reads what a workflow or a step is given as its model, and refuses what can't be stored."""
 
+import math
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from jobs import payloads
 from jobs.errors import PayloadRefused
-from jobs.workflows.errors import StateRefused
+from jobs.workflows.errors import ArgumentRefused, StateRefused
+
+#: As the column is long.
+KEY_MAX_CHARACTERS = 200
 
 
 def read(model: type[BaseModel], data: BaseModel | Mapping[str, Any]) -> BaseModel:
@@ -25,6 +30,25 @@ def refuse_unknown(model: type[BaseModel], data: Mapping[str, Any]) -> None:
     if unknown := sorted(data.keys() - model.model_fields.keys()):
         known = ", ".join(model.model_fields) or "none"
         raise StateRefused(f"{unknown[0]}: Unknown. Known: {known}.")
+
+
+def check_key(key: str | None) -> None:
+    """:raises ArgumentRefused: if the column can't hold it."""
+    if key is not None and (len(key) > KEY_MAX_CHARACTERS or "\0" in key):
+        raise ArgumentRefused(f"key: at most {KEY_MAX_CHARACTERS} characters, and no NUL.")
+
+
+def seconds_of(deadline: timedelta | None) -> int | None:
+    """
+    Return how long a workflow may take, in whole seconds.
+
+    :raises ArgumentRefused: if that is no time at all.
+    """
+    if deadline is None:
+        return None
+    if deadline <= timedelta(0):
+        raise ArgumentRefused(f"deadline: {deadline} is not ahead.")
+    return math.ceil(deadline.total_seconds())
 
 
 def as_json(given: BaseModel) -> dict[str, Any]:

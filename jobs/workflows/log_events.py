@@ -31,6 +31,10 @@ def restarted(old: "Workflow", new: "Workflow", by: str) -> None:
     log.info("workflow.restarted", restart_of=str(old.pk), by=by, **_about(new))
 
 
+def not_restarted(old: "Workflow", why: BaseException) -> None:
+    log.warning("workflow.not_restarted", error=str(why), exc_info=why, **_about(old))
+
+
 def _about(workflow: "Workflow") -> dict[str, Any]:
     return {
         "workflow_id": str(workflow.pk),

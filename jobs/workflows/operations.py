@@ -9,11 +9,11 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from pydantic import BaseModel
 
-from jobs.errors import GiveUp, MoveRefused
-from jobs.models import Job, Workflow, WorkflowStep
+from jobs.errors import GiveUp
+from jobs.models import Workflow, WorkflowStep
 from jobs.states import StepStatus, WorkflowStatus
 from jobs.workflows import advancing, log_events, restarting, timers
-from jobs.workflows.definition import Kind, StepDefinition, StepRun, WorkflowDefinition
+from jobs.workflows.definition import Kind, StepDefinition, StepRun
 from jobs.workflows.errors import (
     StepOfWorkers,
     StepOutOfOrder,
@@ -23,9 +23,11 @@ from jobs.workflows.errors import (
     WorkflowEnded,
     WorkflowKeyInUse,
 )
-from jobs.workflows.given import as_json, read
+from jobs.workflows.given import as_json, check_key, read, refuse_unknown, seconds_of
 from jobs.workflows.locking import lock_workflow
+from jobs.workflows.queries import get_workflow
 from jobs.workflows.registry import get_definition
+from jobs.workflows.state import state_of
 
 #: Tries to insert a key whose holder ends each time between the insert and the look at it.
 KEY_TRIES = 5
@@ -43,13 +45,15 @@ def start_workflow(
     """
     Start a workflow in the caller's transaction: rolled back, it never was.
 
-    `deadline` from now; its definition's unless given.
+    `deadline` from now, rounded up to seconds; its definition's unless given.
 
     :raises UnknownDefinition: listing the names there are.
+    :raises ArgumentRefused: if the key is too long, or the deadline not ahead.
     :raises StateRefused: if the state doesn't fit the definition's, or can't be stored.
     :raises WorkflowKeyInUse: if a live one of this tenant and name has the key.
     """
     definition = get_definition(name)
+    check_key(key)
     begun = as_json(read(definition.state, state))
     workflow = Workflow(
         name=name,
@@ -57,22 +61,30 @@ def start_workflow(
         tenant_id=tenant_id,
         user_id=user_id,
         key=key,
+        deadline_seconds=seconds_of(deadline),
         step_count=len(definition.steps),
         initial_state=begun,
         state=begun,
     )
     with transaction.atomic():
         _insert(workflow)
-        _begin(workflow, 1, deadline or definition.deadline)
+        _begin(workflow, 1)
     log_events.started(workflow)
     return workflow
 
 
 def send_step(
-    *, workflow_id: uuid.UUID, number: int, data: Mapping[str, Any], tenant_id: uuid.UUID
+    *,
+    workflow_id: uuid.UUID,
+    number: int,
+    data: Mapping[str, Any],
+    tenant_id: uuid.UUID,
+    strict: bool = False,
 ) -> WorkflowStep:
     """
     Do a synchronous step with this data, under the workflow's lock; sent again: what it returned.
+
+    `strict` refuses what is no field of its input: for data from outside.
 
     Of fifty requests at once one does it, and the others wait for its commit and find it done.
 
@@ -92,7 +104,7 @@ def send_step(
         if step is None:
             raise UnknownStep(number, len(definition.steps))
         if step.kind != Kind.SYNCHRONOUS:
-            raise StepOfWorkers(number)
+            raise StepOfWorkers(number, workflow.pk)
         row = workflow.steps.filter(number=number).first()
         if row and row.status == StepStatus.DONE:
             return row
@@ -100,7 +112,9 @@ def send_step(
             raise WorkflowEnded(workflow.pk, workflow.status)
         if row is None or workflow.step_number != number:
             raise StepOutOfOrder(number, workflow.step_number)
-        _do(definition, step, workflow, row, data)
+        if strict:
+            refuse_unknown(step.input, data)
+        _do(step, workflow, row, data)
         row.refresh_from_db()
         return row
 
@@ -135,24 +149,28 @@ def restart_workflow(
     Go on, as a new workflow, from the step at which one ended, or an earlier one.
 
     The results of the steps before it are kept; of the step at which it ended, those of the
-    branches that are done. Nothing leaves a final status: the old one stays.
+    branches that are done. Nothing leaves a final status: the old one stays. The deadline is as
+    long as the one that it was started with. It may block for as long as the definition's
+    `keeps` does, which asks before anything is locked.
 
     :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
     :raises NotRestartable: if it is live or completed, was restarted before, or has no such step.
     :raises WorkflowKeyInUse: if a live one has taken its key.
+    :raises RestartNotNow: if it can't be found out now what is kept.
     """
+    seen = get_workflow(workflow_id, tenant_id=tenant_id)
+    number = restarting.first_step(seen, from_step)
+    kept = restarting.choose_kept(seen, number)
     with transaction.atomic():
         old = lock_workflow(workflow_id, tenant_id=tenant_id)
-        definition = get_definition(old.name)
-        number = old.step_number if from_step is None else from_step
-        restarting.check_restart(old, number)
-        number = min(number, definition.last_restart or number)
+        # Losing the race means that another restart came meanwhile: this one is refused.
+        number = restarting.first_step(old, from_step)
         new = restarting.successor_of(old, number)
         _insert(new)
-        restarting.keep_results(old, new, number)
-        definition.on_restarted(old, new)
+        restarting.keep_results(old, new, number, kept)
+        get_definition(old.name).on_restarted(old, new)
         restarting.close_dead_letters(old, by)
-        _begin(new, number, definition.deadline)
+        _begin(new, number)
     log_events.restarted(old, new, by)
     return new
 
@@ -178,8 +196,6 @@ def set_timer(
         workflow = lock_workflow(workflow_id, tenant_id=tenant_id)
         if not workflow.is_live:
             raise WorkflowEnded(workflow.pk, workflow.status)
-        if name != timers.TIMEOUT and name not in get_definition(workflow.name).timers:
-            raise UnknownTimer(name)
         if by:
             advancing.note(workflow, timers.words_of_move(workflow, name, due_at, by))
         timers.set_timer(workflow, name, due_at)
@@ -202,25 +218,6 @@ def cancel_timer(*, workflow_id: uuid.UUID, name: str, tenant_id: uuid.UUID | No
             raise UnknownTimer(name)
 
 
-def stop_steps(workflow_id: uuid.UUID) -> int:
-    """
-    Cancel the jobs of a workflow that has ended; return how many.
-
-    Without its lock: each cancel takes the job's row first, and then looks at the workflow.
-    """
-    from jobs.engine import lifecycle  # The layers below allow it; at the top it would be a cycle.
-
-    stopped = 0
-    ids = WorkflowStep.objects.filter(workflow=workflow_id).values_list("job_id", flat=True)
-    for job in Job.objects.live().filter(pk__in=[each for each in ids if each]):
-        try:
-            lifecycle.cancel(job, by="its workflow, which has ended")
-        except MoveRefused:
-            continue  # It moved: it ends by itself when it looks at its workflow.
-        stopped += 1
-    return stopped
-
-
 def _insert(workflow: Workflow) -> None:
     """Insert in a savepoint: a key in use must not spoil the caller's transaction."""
     for tries_left in reversed(range(KEY_TRIES)):
@@ -241,18 +238,15 @@ def _holder_of_key(workflow: Workflow) -> Workflow | None:
     return Workflow.objects.filter(status=WorkflowStatus.PROCESSING, **same).first()
 
 
-def _begin(workflow: Workflow, number: int, deadline: timedelta) -> None:
-    timers.set_timer(workflow, timers.TIMEOUT, Now() + deadline)
+def _begin(workflow: Workflow, number: int) -> None:
+    workflow.step_number = number
+    timers.set_timer(workflow, timers.TIMEOUT, Now() + timers.time_of(workflow))
     advancing.note(workflow, "started")
     advancing.begin_step(workflow, number)
 
 
 def _do(
-    definition: WorkflowDefinition[Any],
-    step: StepDefinition,
-    workflow: Workflow,
-    row: WorkflowStep,
-    data: Mapping[str, Any],
+    step: StepDefinition, workflow: Workflow, row: WorkflowStep, data: Mapping[str, Any]
 ) -> None:
     given = read(step.input, data)
     run = StepRun(
@@ -260,7 +254,7 @@ def _do(
         number=step.number,
         branch=0,
         attempt=1,
-        state=definition.state.model_validate(workflow.state),
+        state=state_of(workflow),
         input=given,
         job=None,
     )

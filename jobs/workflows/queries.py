@@ -1,14 +1,18 @@
 """What may be read of workflows."""
 
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+
+from django.db.models import Count
 
 from jobs.models import Workflow, WorkflowStep
+from jobs.states import StepStatus
 from jobs.workflows.definition import Kind
 from jobs.workflows.errors import UnknownWorkflow
-from jobs.workflows.given import refuse_unknown
 from jobs.workflows.registry import find_definition
+
+#: A parallel step with more is told by its counts alone, unless all are asked for.
+BRANCHES_SHOWN = 100
 
 
 def get_workflow(workflow_id: uuid.UUID, *, tenant_id: uuid.UUID | None = None) -> Workflow:
@@ -41,20 +45,38 @@ def list_workflows(
     return list(workflows.filter(**given)[:limit])
 
 
-def list_steps(workflow: Workflow) -> list[WorkflowStep]:
-    return list(workflow.steps.order_by("number", "branch"))
+@dataclass
+class BranchCounts:
+    """How many branches of a step there are, and how many of each status."""
+
+    number: int
+    by_status: dict[str, int] = field(default_factory=lambda: dict.fromkeys(StepStatus.values, 0))
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_status.values())
 
 
-def refuse_unknown_data(
-    workflow_id: uuid.UUID, tenant_id: uuid.UUID, number: int, data: Mapping[str, Any]
-) -> None:
-    """
-    Refuse what comes from outside and is no field of the step's input.
+def count_branches(workflow: Workflow) -> list[BranchCounts]:
+    """Return the counts of each step that has begun, in order; one query."""
+    rows = workflow.steps.values_list("number", "status").annotate(rows=Count("pk"))
+    counts: dict[int, BranchCounts] = {}
+    for number, status, count in rows.order_by("number"):
+        counts.setdefault(number, BranchCounts(number)).by_status[status] = count
+    return list(counts.values())
 
-    :raises UnknownWorkflow: if there is none, or it belongs to another tenant.
-    :raises StateRefused: naming the field.
-    """
-    definition = find_definition(get_workflow(workflow_id, tenant_id=tenant_id).name)
-    step = definition.definition_of(number) if definition else None
-    if step and step.kind == Kind.SYNCHRONOUS:
-        refuse_unknown(step.input, data)
+
+def list_steps(workflow: Workflow, counts: list[BranchCounts] | None = None) -> list[WorkflowStep]:
+    """Return its steps and branches; with counts, not those of a step with too many of them."""
+    steps = workflow.steps.order_by("number", "branch")
+    if counts is not None:
+        few = [each.number for each in counts if each.total <= BRANCHES_SHOWN]
+        steps = steps.filter(number__in=few)
+    return list(steps)
+
+
+def is_parallel(workflow: Workflow, counts: BranchCounts) -> bool:
+    """Tell whether a step has branches, also where this release no longer knows its definition."""
+    definition = find_definition(workflow.name)
+    step = definition.definition_of(counts.number) if definition else None
+    return counts.total > 1 or (step is not None and step.kind == Kind.PARALLEL)

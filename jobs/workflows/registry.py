@@ -9,7 +9,17 @@ _definitions: dict[str, WorkflowDefinition[Any]] = {}
 
 
 def register(definition: WorkflowDefinition[Any]) -> None:
-    """Make a definition known; one of the same name takes its place: its module was reloaded."""
+    """
+    Make a definition known. The same module may declare it again: it was reloaded.
+
+    :raises ValueError: if another module has taken the name.
+    """
+    known = _definitions.get(definition.name)
+    if known and known.module != definition.module:
+        raise ValueError(
+            f"Two workflows are named {definition.name!r}, in {known.module} and "
+            f"{definition.module}; rename one."
+        )
     _definitions[definition.name] = definition
 
 

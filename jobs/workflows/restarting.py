@@ -1,14 +1,19 @@
 """
 What a restarted workflow takes over from the one that it goes on with.
 
-Every function here expects the caller to hold the old workflow's lock, in a transaction.
+`choose_kept` may ask an object store, and holds no lock; the others expect their caller to hold the
+old workflow's, in a transaction.
 """
 
+from collections.abc import Collection
+
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from jobs.models import DeadLetter, Workflow, WorkflowStep
 from jobs.states import DeadLetterState, StepStatus, WorkflowStatus
-from jobs.workflows.errors import NotRestartable
+from jobs.workflows import log_events
+from jobs.workflows.errors import NotRestartable, RestartNotNow
 from jobs.workflows.registry import get_definition
 
 
@@ -23,6 +28,38 @@ def check_restart(old: Workflow, number: int) -> None:
         raise NotRestartable(f"Workflow {old.pk} can go on from steps 1 to {last}.")
 
 
+def first_step(old: Workflow, wanted: int | None) -> int:
+    """
+    Return the step that a restart begins with: the wanted one, or the one at which it ended.
+
+    :raises NotRestartable: as `check_restart` does.
+    """
+    number = old.step_number if wanted is None else wanted
+    check_restart(old, number)
+    return min(number, get_definition(old.name).last_restart or number)
+
+
+def choose_kept(old: Workflow, number: int) -> Collection[int]:
+    """
+    Return which branches of the step that a restart begins with need not be done again.
+
+    Without the lock, for a definition may ask a store that is slow: nothing of a workflow that
+    has ended changes, so what is chosen is as good under the lock. What is lost in the store
+    meanwhile is found by the step that reads it.
+
+    :raises RestartNotNow: if that can't be found out now.
+    """
+    definition = get_definition(old.name)
+    if number != min(old.step_number, definition.last_restart or old.step_number):
+        return ()
+    rows = list(old.steps.filter(number=number, status=StepStatus.DONE).order_by("branch"))
+    try:
+        return definition.keeps(rows) if rows else ()
+    except RestartNotNow as error:
+        log_events.not_restarted(old, error)
+        raise
+
+
 def successor_of(old: Workflow, number: int) -> Workflow:
     """Return the new workflow, not stored yet, with the state as of the step it begins with."""
     definition = get_definition(old.name)
@@ -34,21 +71,19 @@ def successor_of(old: Workflow, number: int) -> Workflow:
         tenant_id=old.tenant_id,
         user_id=old.user_id,
         key=old.key,
+        deadline_seconds=old.deadline_seconds,
         step_count=len(definition.steps),
         initial_state=old.initial_state,
         state=last.state if last else old.initial_state,
         restart_of=old,
-        percent=int(100 * (number - 1) / old.step_count),
     )
 
 
-def keep_results(old: Workflow, new: Workflow, number: int) -> None:
-    """Of the step it begins with, the branches that are done are kept if the step is theirs."""
-    definition = get_definition(old.name)
+def keep_results(old: Workflow, new: Workflow, number: int, branches: Collection[int]) -> None:
+    """Keep the steps before this one, and of this one the branches that `choose_kept` returned."""
     done = old.steps.filter(status=StepStatus.DONE)
-    kept = list(done.filter(number__lt=number))
-    if number == min(old.step_number, definition.last_restart or old.step_number):
-        kept += [row for row in done.filter(number=number) if definition.keeps(row)]
+    ours = Q(number__lt=number) | Q(number=number, branch__in=branches)
+    kept = list(done.filter(ours))
     for row in kept:
         row.pk, row.workflow, row._state.adding = None, new, True
     WorkflowStep.objects.bulk_create(kept)

@@ -7,7 +7,7 @@ from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
 from jobs.task import job_task
 from jobs.upkeep.parts import register_cleanup
-from jobs.workflows import advancing, firing, operations, retention, timers
+from jobs.workflows import advancing, firing, retention, stopping, timers
 from jobs.workflows.payloads import StopPayload, TimerPayload
 
 
@@ -25,7 +25,7 @@ def fire_timer(job: Job, payload: TimerPayload) -> None:
 @job_task(name=advancing.STOP, atomic=False)
 def stop_steps(job: Job, payload: StopPayload) -> None:
     """Cancel what still waits or runs for a workflow that has ended."""
-    operations.stop_steps(payload.workflow_id)
+    stopping.stop_steps(payload.workflow_id)
 
 
 @job_task(name="workflows.delete_expired", atomic=False)

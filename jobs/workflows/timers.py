@@ -5,18 +5,20 @@ One per name and workflow. Setting it anew takes the earlier setting's place; it
 it does is committed. Functions that write expect the caller to hold the workflow's lock.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils.timezone import is_naive
 
 from jobs.models import Workflow, WorkflowTimer
 from jobs.operations import enqueue
-from jobs.workflows.definition import actor_of
-from jobs.workflows.errors import DeadlineKept
+from jobs.workflows.definition import StepRun, actor_of
+from jobs.workflows.errors import ArgumentRefused, DeadlineKept, UnknownTimer
 from jobs.workflows.payloads import TimerPayload
+from jobs.workflows.registry import get_definition
 
 FIRE = "workflows.fire_timer"
 
@@ -28,10 +30,28 @@ BATCH_TIMERS = 500
 
 
 def set_timer(workflow: Workflow, name: str, due_at: Any) -> None:
-    """Set a timer, or move it: what was enqueued for its earlier setting is nothing then."""
+    """
+    Set a timer, or move it: what was enqueued for its earlier setting is nothing then.
+
+    :raises UnknownTimer: if the definition doesn't say what it does: it would come to nothing.
+    :raises ArgumentRefused: if the time has no zone.
+    """
+    if name != TIMEOUT and name not in (known := get_definition(workflow.name).timers):
+        raise UnknownTimer(name, {*known, TIMEOUT})
+    if isinstance(due_at, datetime) and is_naive(due_at):
+        raise ArgumentRefused(f"due_at: {due_at} has no time zone; use an aware datetime.")
     timers = WorkflowTimer.objects.filter(workflow=workflow, name=name)
     if not timers.update(due_at=due_at, setting=F("setting") + 1, enqueued_at=None):
         WorkflowTimer.objects.create(workflow=workflow, name=name, due_at=due_at)
+
+
+def check_lock(run: StepRun[Any]) -> None:
+    """:raises ArgumentRefused: if the step would write timers without lock and without fence."""
+    if not run.holds_lock:
+        raise ArgumentRefused(
+            f"Step {run.number} is a long or parallel one: let the step before or after it set and "
+            "cancel timers, or do so by jobs.workflows.operations."
+        )
 
 
 def words_of_move(workflow: Workflow, name: str, due_at: datetime, by: str) -> str:
@@ -81,6 +101,13 @@ def enqueue_due_timers() -> int:
             enqueued_at=Now()
         )
     return len(timers)
+
+
+def time_of(workflow: Workflow) -> timedelta:
+    """Return how long a workflow that begins now may take: as its start said, or its definition."""
+    if workflow.deadline_seconds is None:
+        return get_definition(workflow.name).deadline
+    return timedelta(seconds=workflow.deadline_seconds)
 
 
 def deadline_of(workflow: Workflow) -> datetime | None:

@@ -46,7 +46,7 @@ def _work_atomically(job: Job, payload: StepPayload) -> None:
     """In the job's one transaction: its row is locked first, then the workflow's."""
     with job.fence():
         workflow, row = _take(job, payload)
-        run = _run_of(workflow, row, job)
+        run = _run_of(workflow, row, job, holds_lock=True)
         output = _step_of(workflow, payload).function(run)
         advancing.record_step(row, workflow, output, run.state)
 
@@ -55,7 +55,7 @@ def _work_long(job: Job, payload: StepPayload) -> None:
     """Two short transactions, one before and one after the work; the second settles the job."""
     with job.fence():
         workflow, row = _take(job, payload)
-    run = _run_of(workflow, row, job)
+    run = _run_of(workflow, row, job, holds_lock=False)
     output = _step_of(workflow, payload).function(run)
     with job.succeeding():
         workflow, row = _look(job, payload)
@@ -95,7 +95,7 @@ def _step_of(workflow: Workflow, payload: StepPayload) -> StepDefinition:
     return step
 
 
-def _run_of(workflow: Workflow, row: WorkflowStep, job: Job) -> StepRun[Any]:
+def _run_of(workflow: Workflow, row: WorkflowStep, job: Job, *, holds_lock: bool) -> StepRun[Any]:
     return StepRun(
         workflow=workflow,
         number=row.number,
@@ -104,6 +104,7 @@ def _run_of(workflow: Workflow, row: WorkflowStep, job: Job) -> StepRun[Any]:
         state=state_of(workflow),
         input=row.input,
         job=job,
+        holds_lock=holds_lock,
     )
 
 
@@ -115,6 +116,9 @@ def _note_end(job: Job) -> None:
     if job.state == JobState.SUCCEEDED:
         return
     payload = StepPayload.model_validate(job.payload)
+    live = Workflow.objects.filter(pk=payload.workflow_id, status=WorkflowStatus.PROCESSING)
+    if not live.exists():
+        return  # Ended or gone, and so it stays: who stops its jobs needs no lock for each.
     try:
         workflow = lock_workflow(payload.workflow_id)
     except UnknownWorkflow:

@@ -1,13 +1,15 @@
 """The bucket that finished files live in, served by moto."""
 
 import os
+import socket
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exports.errors import BadKey, NoSuchObject, StoreMissing, Superseded
+from exports.errors import BadKey, NoSuchObject, StoreAway, StoreMissing, Superseded
+from exports.object_store import s3
 from exports.object_store.s3 import PART_BYTES, S3Store, client_of_process
 from tests.harness.presigned import is_honoured
 from tests.harness.s3 import SECRET_KEY, make_bucket, s3_server
@@ -23,8 +25,13 @@ def bucket():
             patch.setenv(name, value)
         client_of_process.cache_clear()
         yield bucket
-        client_of_process(os.getpid()).close()
-        client_of_process.cache_clear()
+        close_clients()
+
+
+def close_clients():
+    for hurried in ({}, {"hurried": True}):
+        client_of_process(os.getpid(), **hurried).close()
+    client_of_process.cache_clear()
 
 
 @pytest.fixture
@@ -185,6 +192,52 @@ class TestListObjects:
         for key in ("exports/", "exports/no suffix", "exports/a//b.csv"):
             store.client.put_object(Bucket=store.bucket, Key=key, Body=b"")
         assert list(store.list_objects("exports")) == []
+
+
+class TestSizes:
+    @pytest.fixture
+    def elsewhere(self, monkeypatch):
+        """Let the store be at another address, and each call have the fifth of a second."""
+
+        def move(address):
+            close_clients()
+            monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+            monkeypatch.setattr(s3, "HURRY", s3.Patience(0.2, 0.2, tries=2))
+
+        yield move
+        close_clients()
+
+    def test_says_how_large_each_file_of_a_folder_is_with_one_call_for_a_thousand(self, bucket):
+        store = S3Store(make_bucket(bucket.endpoint).name)
+        sizes = {f"parts/a/{number:04}.csv": number % 7 for number in range(1_001)}
+        for key, size in {**sizes, "parts/ab/1.csv": 1}.items():
+            store.client.put_object(Bucket=store.bucket, Key=key, Body=b"x" * size)
+        calls = []
+        hurried = client_of_process(os.getpid(), hurried=True)
+        hurried.meta.events.register("before-call.s3", lambda **_: calls.append(1))
+
+        assert store.sizes("parts/a") == sizes
+        assert len(calls) == 2
+        assert store.sizes("parts/none") == {}
+
+    def test_takes_no_bucket_that_is_not_there_for_an_empty_one(self, bucket):
+        with pytest.raises(StoreAway):
+            S3Store("no-such-bucket").sizes("parts/a")
+
+    def test_says_so_of_a_server_that_takes_connections_and_answers_nothing(
+        self, bucket, elsewhere
+    ):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            elsewhere(f"http://127.0.0.1:{silent.getsockname()[1]}")
+            with pytest.raises(StoreAway, match="Nothing was changed; try again"):
+                S3Store(bucket.name).sizes("parts/a")
+
+    def test_says_so_of_a_server_that_is_away(self, bucket, elsewhere):
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            address = f"http://127.0.0.1:{gone.getsockname()[1]}"
+        elsewhere(address)
+        with pytest.raises(StoreAway):
+            S3Store(bucket.name).sizes("parts/a")
 
 
 class TestRemoveStaleParts:

@@ -8,7 +8,7 @@ from jobs.engine import lifecycle
 from jobs.errors import GiveUp
 from jobs.models import DeadLetter, Job, Workflow
 from jobs.testing import run_enqueued_jobs
-from jobs.workflows import operations
+from jobs.workflows import operations, stopping
 from jobs.workflows.errors import NotRestartable, WorkflowEnded, WorkflowKeyInUse
 from jobs.workflows.timers import enqueue_due_timers
 from tests import workflow_drills as drills
@@ -214,7 +214,7 @@ class TestACancel:
             *delivering(messages),
             *delivering(take()),
             lambda: cancel(workflow),
-            lambda: operations.stop_steps(workflow.pk),
+            lambda: stopping.stop_steps(workflow.pk),
         )
         run_enqueued_jobs()
 

@@ -95,7 +95,8 @@ class TestStep:
 
     def test_of_workers_is_409(self, api, waiting):
         assert problem(send(api, waiting, 5)) == (
-            409, "Step of workers", "Step 5 is done by workers; it can't be sent.",
+            409, "Step of workers", "Step 5 is done by workers; it can't be sent. "
+            f"Follow it by GET /workflows/{waiting.pk}.",
         )  # fmt: skip
 
     def test_after_the_end_is_409(self, api, waiting):
@@ -103,7 +104,10 @@ class TestStep:
 
         status, title, detail = problem(send(api, waiting))
         assert (status, title) == (409, "Workflow ended")
-        assert detail == f"Workflow {waiting.pk} is cancelled; nothing more can be done to it."
+        assert detail == (
+            f"Workflow {waiting.pk} is cancelled; "
+            "nothing more can be done to it but to restart it from a step."
+        )
 
     @pytest.mark.parametrize(
         ("body", "field"),

@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exports.errors import BadKey, BadStorageUrl, NoSuchObject, StoreMissing, Superseded
+from exports.errors import (
+    BadKey,
+    BadStorageUrl,
+    NoSuchObject,
+    StoreAway,
+    StoreMissing,
+    Superseded,
+)
 from exports.object_store import store_from_url
 from exports.object_store.file import FileStore
 
@@ -171,6 +178,33 @@ class TestListObjects:
         monkeypatch.setattr(os, "scandir", refuse)
         with pytest.raises(PermissionError):
             list(store.list_objects("exports"))
+
+
+class TestSizes:
+    def test_says_how_large_each_file_of_a_folder_is(self, store):
+        for key, data in {
+            "parts/a/1.csv": b"x",
+            "parts/a/2.csv": b"",
+            "parts/ab/1.csv": b"y",
+        }.items():
+            part = store.start_part(key, 1)
+            part.write(data)
+            part.publish()
+
+        assert store.sizes("parts/a") == {"parts/a/1.csv": 1, "parts/a/2.csv": 0}
+        assert store.sizes("parts/none") == {}
+
+    def test_takes_no_store_that_is_not_there_for_an_empty_one(self, tmp_path):
+        with pytest.raises(StoreAway, match="can't be reached"):
+            FileStore(tmp_path / "gone").sizes("parts/a")
+
+    def test_says_so_where_it_may_not_read(self, store, monkeypatch):
+        def refuse(*_):
+            raise PermissionError
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(StoreAway):
+            store.sizes("parts/a")
 
 
 class TestRemoveStaleParts:
