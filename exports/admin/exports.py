@@ -33,7 +33,7 @@ class ExportAdmin(MovingAdmin):
     list_select_related = ("tenant", "requested_by")
     search_fields = ("id",)
     searched_ids = ("pk", "job_id", "workflow_id", "tenant_id")
-    search_help_text = "The id of an export, its job, its workflow or a tenant."
+    search_help_text = "A tenant's name or id, or the id of an export, its job or its workflow."
     actions = ("cancel_selected", "retry_selected")
     actions_detail = actions_row = ("download", "cancel", "retry")
     shown_fields = ("status_cell", "progress_cell", "error", "id", "tenant", "requested_by",

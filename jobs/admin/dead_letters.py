@@ -38,7 +38,7 @@ class DeadLetterAdmin(LedgerAdmin):
     list_before_template = "admin/jobs/replay_matching.html"
     search_fields = ("id",)
     searched_ids = ("pk", "job_id", "tenant_id")
-    search_help_text = "The id of a dead letter or a job, or the name or id of a tenant."
+    search_help_text = "A tenant's name or id, or the id of a dead letter or its job."
     actions = ("replay_selected", "discard_selected")
     actions_detail = ("replay", "replay_edited", "discard")
     fieldsets = (

@@ -71,7 +71,7 @@ class JobAdmin(LedgerAdmin):
     list_filter = ("state", TypeFilter, TenantFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "The id of a job, or the name or id of a tenant."
+    search_help_text = "A tenant's name or id, or the id of a job."
     actions = ("cancel_selected", "run_selected_again")
     actions_detail = ("cancel", "run_again")
     fieldsets = (

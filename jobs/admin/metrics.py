@@ -79,7 +79,7 @@ class DailyMetricAdmin(LedgerAdmin):
     list_before_template = "admin/jobs/metrics_chart.html"
     search_fields = ("tenant_id",)
     searched_ids = ("tenant_id",)
-    search_help_text = "The name or id of a tenant."
+    search_help_text = "A tenant's name or id."
     ordering = ("-day", "name")
     fields = ("day", "name", "tenant", "count", "counted_at")
 

@@ -42,7 +42,7 @@ class WorkflowAdmin(MovingAdmin):
     list_filter = ("status", tenants.TenantFilter, ("name", AllValuesFieldListFilter), AgeFilter)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "The id of a workflow or of a step's job, or the name or id of a tenant."
+    search_help_text = "A tenant's name or id, or the id of a workflow or of a step's job."
     actions = ("cancel_selected",)
     actions_detail = ("cancel", "restart", "move_deadline")
     change_form_before_template = "admin/jobs/workflow_page.html"

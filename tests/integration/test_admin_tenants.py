@@ -1,6 +1,7 @@
 """The admin's lists by tenant: a link in each row, a filter, and a search by what it is called."""
 
 import uuid
+from datetime import date
 
 import pytest
 from django.contrib.admin import site
@@ -8,10 +9,11 @@ from django.db import connection
 from django.urls import reverse
 from django.utils.html import escape
 
+from exports.models import Export
 from jobs import enqueue
 from jobs.admin.tenants import NEWEST_ROWS
 from jobs.admin.workflows import WorkflowAdmin
-from jobs.models import DeadLetter, Job, Workflow
+from jobs.models import DailyMetric, DeadLetter, Job, Workflow
 from jobs.states import SYSTEM_TENANT
 from project.accounts.models import Tenant
 from tests.drills import run_atomic
@@ -136,6 +138,15 @@ class TestSearch:
         rows = [leave(make_tenant(slug).pk) for slug in ("acme-east", "acme-west")]
         page = text_of(admin.get(list_of(rows[0]), {"q": "acme"}))
         assert all(page_of(row) in page for row in rows)
+
+    def test_finds_exports_and_metrics_too(self, admin, acme, globex):
+        for tenant in (acme, globex):
+            Export.objects.create(tenant=tenant, dataset="items", format="csv")
+            count = {"name": "x", "day": date(2026, 11, 25), "count": 1}
+            DailyMetric.objects.create(tenant_id=tenant.pk, **count)
+        for page in ("exports_export", "jobs_dailymetric"):
+            answer = admin.get(reverse(f"admin:{page}_changelist"), {"q": "globex"})
+            assert [row.tenant_id for row in answer.context["cl"].result_list] == [globex.pk]
 
     def test_finds_nothing_for_what_nobody_is_called(self, admin, leave, acme):
         row = leave(acme.pk)
