@@ -37,6 +37,7 @@ from notifications.operations import (
     giving_up,
     mails,
     resending,
+    shares,
 )
 from notifications.operations.attempts import Attempt
 from notifications.payloads import DeliveryPayload, EventPayload, MailPayload, ResendPayload
@@ -54,6 +55,8 @@ SLOW_DOWN = (429, 503)
     name=mails.TASK,
     queue=LANE,
     atomic=False,
+    # One tenant may have all of them; where others wait, JOBS_POOL_IN_FLIGHT_MAX makes it turns.
+    max_in_flight=settings.NOTIFICATIONS_MAILS_IN_FLIGHT_MAX,
     on_settled=mails.write_outcome,
     on_replayed=mails.point_to_new_job,
     put_away=mails.put_away,
@@ -61,6 +64,7 @@ SLOW_DOWN = (429, 503)
 def send_notification(job: Job, payload: MailPayload) -> None:
     """Send one mail; a server's 5xx is final, everything else is tried again."""
     with job.fence():
+        shares.leave_room_beside_mails(job)
         mail = mails.begin(job, payload)
     email.send(
         to=mail.email,

@@ -271,6 +271,9 @@ NOTIFICATIONS_BREAKER_MAX_SECONDS = env.number("NOTIFICATIONS_BREAKER_MAX_SECOND
 NOTIFICATIONS_DISABLE_AFTER_DAYS = env.number("NOTIFICATIONS_DISABLE_AFTER_DAYS", 5, least=1)
 #: Deliveries of one tenant that are under way at once: half of what the lane's worker has.
 NOTIFICATIONS_TENANT_IN_FLIGHT_MAX = env.number("NOTIFICATIONS_TENANT_IN_FLIGHT_MAX", 4, least=1)
+#: Mails under way at once, over all tenants: a mail server that hangs holds no more children.
+NOTIFICATIONS_MAILS_IN_FLIGHT_MAX = env.number("NOTIFICATIONS_MAILS_IN_FLIGHT_MAX", 4, least=1)
+JOBS_POOL_IN_FLIGHT_MAX = {"notifications.send_notification": NOTIFICATIONS_MAILS_IN_FLIGHT_MAX}
 NOTIFICATIONS_SECRET_OVERLAP_HOURS = env.number("NOTIFICATIONS_SECRET_OVERLAP_HOURS", 24)
 NOTIFICATIONS_ENDPOINTS_MAX = env.number("NOTIFICATIONS_ENDPOINTS_MAX", 20, least=1)
 NOTIFICATIONS_KEEP_DAYS = env.number("NOTIFICATIONS_KEEP_DAYS", 90, least=1)

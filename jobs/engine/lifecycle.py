@@ -62,7 +62,9 @@ def move(job: Job, to: JobState, *, ending: Ending | None = None, **changes: Any
 def take_due(batch: int) -> list[tuple[Any, ...]]:
     """Move due jobs to `queued`, each with a new dispatch, and return what their messages need."""
     limits = registry.in_flight_limits()
-    statement = statements.take(limits, settings.JOBS_IN_FLIGHT_MAX, batch)
+    statement = statements.take(
+        limits, settings.JOBS_IN_FLIGHT_MAX, settings.JOBS_POOL_IN_FLIGHT_MAX, batch
+    )
     with transaction.atomic(), connection.cursor() as cursor:
         if statements.is_postgres():
             cursor.execute(statements.take_lock())

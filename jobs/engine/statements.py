@@ -5,6 +5,7 @@ Leases and due times are judged by the database's clock, so that the clocks of t
 need not agree.
 """
 
+from collections.abc import Mapping
 from functools import cache
 
 from django.db import connection
@@ -123,23 +124,33 @@ TAKEN_COLUMNS = (
 )
 
 
-def take(limits: dict[str, int], default_limit: int, batch: int) -> str:
+def take(
+    limits: Mapping[str, int], default_limit: int, pool_limits: Mapping[str, int], batch: int
+) -> str:
     """
     Move a batch of due jobs to `queued`: partitions in turn, each up to its free slots.
+
+    `pool_limits` are for all partitions of a pool together: their free slots too go round.
 
     `due` walks the index from partition to partition (a loose index scan), so its cost grows
     with the partitions that have due jobs, not with the jobs that wait. Partitions with the
     fewest jobs in flight come first, so none is passed over when there are more than a batch.
     """
     dues = "state IN ('waiting', 'retrying')"
-    limit = _limit_case(limits, default_limit)
-    picked = _due_postgres(dues, limit, batch) if is_postgres() else _due_sqlite(dues, limit)
+    limit, room = _limit_case(limits, default_limit), _room_case(pool_limits)
+    picked = _due_postgres(dues, limit, room, batch) if is_postgres() else _due_sqlite(dues, limit)
+    first = "SELECT id FROM placed WHERE room IS NULL OR place <= room ORDER BY busy + turn"
     return f"""
-        WITH RECURSIVE {picked}
+        WITH RECURSIVE {picked},
+        placed AS (
+            SELECT id, run_at, busy, turn, {room} AS room,
+                   ROW_NUMBER() OVER (PARTITION BY {_pool()}
+                                      ORDER BY busy + turn, run_at, id) AS place
+              FROM due)
         UPDATE {TABLE} SET state = 'queued', dispatch = dispatch + 1, queued_at = {now()},
                            first_queued_at = COALESCE(first_queued_at, {now()}),
                            copies = 0, copied_at = NULL
-         WHERE {_among("SELECT id FROM due ORDER BY busy + turn, run_at, id LIMIT " + str(batch))}
+         WHERE {_among(f"{first}, run_at, id LIMIT {batch}")}
      RETURNING {TAKEN_COLUMNS}"""
 
 
@@ -153,17 +164,29 @@ def _among(ids: str) -> str:
     return f"id = ANY(ARRAY({ids}))" if is_postgres() else f"id IN ({ids})"
 
 
-def _limit_case(limits: dict[str, int], default_limit: int) -> str:
+def _limit_case(limits: Mapping[str, int], default_limit: int) -> str:
     """Return SQL for the limit of a partition, whose pool is the text before the slash."""
     cases = "".join(
         f" WHEN '{pool}' THEN {int(limit)}" for pool, limit in limits.items() if "'" not in pool
     )
-    pool = (
-        "SPLIT_PART(partition, '/', 1)"
-        if is_postgres()
-        else "SUBSTR(partition, 1, INSTR(partition, '/') - 1)"
+    return f"CASE {_pool()}{cases} ELSE {int(default_limit)} END" if cases else str(default_limit)
+
+
+def _room_case(pool_limits: Mapping[str, int]) -> str:
+    """Return SQL for the slots that a partition's whole pool has free; NULL: it has no limit."""
+    cases = "".join(
+        f" WHEN '{pool}' THEN {int(limit)} - (SELECT COALESCE(SUM(f.busy), 0) FROM flying f "
+        f"WHERE {_pool('f.partition')} = '{pool}')"
+        for pool, limit in pool_limits.items()
+        if "'" not in pool
     )
-    return f"CASE {pool}{cases} ELSE {int(default_limit)} END" if cases else str(default_limit)
+    return f"CASE {_pool()}{cases} END" if cases else "CAST(NULL AS BIGINT)"
+
+
+def _pool(partition: str = "partition") -> str:
+    if is_postgres():
+        return f"SPLIT_PART({partition}, '/', 1)"
+    return f"SUBSTR({partition}, 1, INSTR({partition}, '/') - 1)"
 
 
 def _names(dues: str) -> str:
@@ -177,7 +200,7 @@ def _names(dues: str) -> str:
               FROM names WHERE names.partition IS NOT NULL)"""
 
 
-def _due_postgres(dues: str, limit: str, batch: int) -> str:
+def _due_postgres(dues: str, limit: str, room: str, batch: int) -> str:
     return f"""
         {_names(dues)},
         flying AS (
@@ -185,12 +208,12 @@ def _due_postgres(dues: str, limit: str, batch: int) -> str:
              WHERE state IN ('queued', 'running') GROUP BY partition),
         shares AS (
             SELECT partition, COALESCE(busy, 0) AS busy,
-                   LEAST({limit} - COALESCE(busy, 0),
+                   LEAST({limit} - COALESCE(busy, 0), {room},
                          GREATEST(1, {batch} / COUNT(*) OVER ())) AS free
               FROM names LEFT JOIN flying USING (partition)
              WHERE partition IS NOT NULL AND NOT {is_held("names.partition")}),
         due AS (
-            SELECT next.id, next.run_at, shares.busy,
+            SELECT next.id, next.run_at, shares.partition, shares.busy,
                    ROW_NUMBER() OVER (PARTITION BY shares.partition
                                       ORDER BY next.run_at, next.id) AS turn
               FROM shares CROSS JOIN LATERAL (
@@ -203,14 +226,15 @@ def _due_postgres(dues: str, limit: str, batch: int) -> str:
 def _due_sqlite(dues: str, limit: str) -> str:
     return f"""
         flying AS (
-            SELECT partition AS p, COUNT(*) AS busy FROM {TABLE}
+            SELECT partition, COUNT(*) AS busy FROM {TABLE}
              WHERE state IN ('queued', 'running') GROUP BY partition),
         ranked AS (
             SELECT id, run_at, partition, COALESCE(busy, 0) AS busy,
                    ROW_NUMBER() OVER (PARTITION BY partition ORDER BY run_at, id) AS turn
-              FROM {TABLE} LEFT JOIN flying ON p = partition
+              FROM {TABLE} LEFT JOIN flying USING (partition)
              WHERE {dues} AND run_at <= {now()} AND NOT {is_held(f"{TABLE}.partition")}),
-        due AS (SELECT id, run_at, busy, turn FROM ranked WHERE turn + busy <= {limit})"""
+        due AS (
+            SELECT id, run_at, partition, busy, turn FROM ranked WHERE turn + busy <= {limit})"""
 
 
 def seconds_until_due() -> str:

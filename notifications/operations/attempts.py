@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from jobs.database_clock import database_now
-from jobs.errors import GiveUp, MoveRefused, NotNow
+from jobs.errors import GiveUp, MoveRefused
 from jobs.models import Job
-from jobs.states import JobState
 from notifications.channels.webhook.sending import Answer
 from notifications.channels.webhook.signing import signed_headers
 from notifications.errors import NotificationError, SecretUnreadable
@@ -21,12 +19,10 @@ from notifications.events import check_event_type
 from notifications.models import DeliveryAttempt, WebhookDelivery, WebhookEndpoint
 from notifications.operations import breaker
 from notifications.operations.deliveries import body_of, new_delivery
+from notifications.operations.shares import leave_room_beside_tenant
 from notifications.payloads import DeliveryPayload
 from notifications.queries import get_endpoint, known_user_id
 from notifications.states import DeliveryStatus
-
-#: How soon a delivery looks again whether its tenant has room.
-SHARE_REST_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def begin(job: Job, payload: DeliveryPayload) -> Attempt | None:
     """
     Store that an attempt begins; None if nothing is to be sent: its endpoint is disabled or gone.
 
-    :raises NotNow: while the endpoint's breaker is open.
+    :raises NotNow: while the endpoint's breaker is open, or its tenant's share is in use.
     :raises GiveUp: if the message itself holds what can't be delivered.
     """
     delivery = WebhookDelivery.objects.select_related("endpoint").filter(job=job).first()
@@ -70,7 +66,7 @@ def begin(job: Job, payload: DeliveryPayload) -> Attempt | None:
     endpoint = delivery.endpoint
     if not endpoint.enabled:
         return None
-    _leave_room(job)
+    leave_room_beside_tenant(job)
     probe = breaker.take_turn(endpoint)
     rows = WebhookDelivery.objects.filter(pk=delivery.pk)
     rows.update(status=DeliveryStatus.PROCESSING, attempts_started=F("attempts_started") + 1)
@@ -79,21 +75,6 @@ def begin(job: Job, payload: DeliveryPayload) -> Attempt | None:
         delivery=delivery, number=delivery.attempts_started, job_id=job.pk
     )
     return Attempt(row, delivery, endpoint, probe)
-
-
-def _leave_room(job: Job) -> None:
-    """
-    Let no tenant's endpoints hold all workers of the lane: they may hang, or be slow, all at once.
-
-    Counts those that began before: of many that begin at once the first ones go. Counting all of
-    them, each would make room for the others, and again when all come back together.
-
-    :raises NotNow: if its tenant has NOTIFICATIONS_TENANT_IN_FLIGHT_MAX attempts under way.
-    """
-    running = Job.objects.filter(type=breaker.SYNC, tenant_id=job.tenant_id, state=JobState.RUNNING)
-    before = Q(started_at__lt=job.started_at) | Q(started_at=job.started_at, pk__lt=job.pk)
-    if running.filter(before).count() >= settings.NOTIFICATIONS_TENANT_IN_FLIGHT_MAX:
-        raise NotNow("its tenant's share of the workers is in use", seconds=SHARE_REST_SECONDS)
 
 
 def end_well(attempt: Attempt, answer: Answer) -> None:

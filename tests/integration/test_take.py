@@ -299,18 +299,25 @@ class TestCost:
 
     BACKLOG, PARTITIONS, BATCH = 100_000, 100, 500
 
+    def take_batch(self):
+        settings = django_settings
+        return statements.take(
+            registry.in_flight_limits(),
+            settings.JOBS_IN_FLIGHT_MAX,
+            settings.JOBS_POOL_IN_FLIGHT_MAX,
+            self.BATCH,
+        )
+
     def test_of_a_turn_does_not_grow_with_the_backlog(self):
         store_backlog(self.BACKLOG, partitions=self.PARTITIONS)
-        limits = registry.in_flight_limits()
-        take_batch = statements.take(limits, django_settings.JOBS_IN_FLIGHT_MAX, self.BATCH)
+        take_batch = self.take_batch()
 
         assert rows_read(take_batch) < 5_000  # The batch, locked and written; the partitions.
         assert rows_read(statements.seconds_until_due()) < 1_000
 
     def test_of_a_turn_does_not_grow_with_what_is_due_later(self):
         store_backlog(self.BACKLOG, partitions=self.PARTITIONS, due=False)
-        limits = registry.in_flight_limits()
-        take_batch = statements.take(limits, django_settings.JOBS_IN_FLIGHT_MAX, self.BATCH)
+        take_batch = self.take_batch()
 
         assert rows_read(take_batch) < 1_000
         assert rows_read(statements.seconds_until_due()) < 1_000

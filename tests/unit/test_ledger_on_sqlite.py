@@ -55,6 +55,19 @@ class TestTake:
         assert {message.dispatch for message in messages} == {1}
         assert take() == []
 
+    def test_lets_partitions_take_turns_for_what_their_pool_may_have(self, settings):
+        settings.JOBS_POOL_IN_FLIGHT_MAX = {"jobs": 2}
+        enqueue_many(run_atomic, [{}] * 3, tenant_id=ACME)
+        enqueue_many(run_atomic, [{}] * 3, tenant_id=GLOBEX)
+        enqueue(run_singly, {}, tenant_id=ACME)
+
+        tenants = [
+            each.headers["tenant_id"] for each in take() if each.headers["task"] == run_atomic.name
+        ]
+
+        assert sorted(tenants) == sorted([str(ACME), str(GLOBEX)])
+        assert take() == []
+
     def test_lets_a_type_have_a_limit_of_its_own(self):
         enqueue_many(run_singly, [{}] * 3, tenant_id=ACME)
         enqueue_many(run_atomic, [{}] * 3, tenant_id=ACME)
