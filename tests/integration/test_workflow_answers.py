@@ -1,13 +1,15 @@
 """What operations on workflows refuse, and that a refusal has done nothing."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
 
 from jobs.models import Job, Workflow
 from jobs.testing import run_enqueued_jobs
-from jobs.workflows import operations, queries, registry
+from jobs.workflows import WorkflowDefinition, operations, queries, registry
 from jobs.workflows.errors import (
+    ArgumentRefused,
     StateRefused,
     StepOfWorkers,
     StepOutOfOrder,
@@ -66,6 +68,18 @@ class TestAStart:
         assert refused.value.workflow_id == first.pk
         assert str(refused.value) == f"Workflow {first.pk} is live and has the key 'report-7'."
         assert (Workflow.objects.count(), Job.objects.count()) == (1, 1)
+
+    @pytest.mark.parametrize("key", ["k" * 201, "a\0b"])
+    def test_with_a_key_that_can_not_be_stored_says_so(self, key):
+        with pytest.raises(ArgumentRefused, match="key: at most 200 characters, and no NUL"):
+            drills.start(key=key)
+
+        assert drills.start(key="k" * 200).key == "k" * 200
+
+    @pytest.mark.parametrize("seconds", [0, -1])
+    def test_with_a_deadline_that_is_not_ahead_says_so(self, seconds):
+        with pytest.raises(ArgumentRefused, match="deadline: .* is not ahead"):
+            drills.start(deadline=timedelta(seconds=seconds))
 
     def test_without_a_key_is_never_refused(self):
         drills.start()
@@ -197,6 +211,24 @@ class TestALook:
 
 
 class TestADefinition:
+    def test_of_a_name_that_another_module_has_taken_is_refused(self):
+        elsewhere = {"__name__": "shop.workflows", "declare": WorkflowDefinition}
+        with pytest.raises(ValueError, match=f"{drills.WAIT}.*tests.workflow_drills and shop.work"):
+            exec(f"declare({drills.WAIT!r}, state=int)", elsewhere)
+
+        assert registry.get_definition(drills.WAIT) is drills.wait
+
+    def test_may_be_declared_again_by_its_module_which_was_reloaded(self):
+        again = {"__name__": drills.wait.module, "declare": WorkflowDefinition}
+        exec(f"declare({drills.WAIT!r}, state=int)", again)
+
+        assert registry.get_definition(drills.WAIT) is not drills.wait
+
+    def test_takes_no_timer_whose_name_no_row_could_have(self):
+        for name in ("", "n" * 61):
+            with pytest.raises(ValueError, match="a name has 1 to 60 characters"):
+                drills.wait.timer(name)
+
     def test_that_is_forgotten_is_unknown(self):
         registry.forget(drills.WAIT)
 

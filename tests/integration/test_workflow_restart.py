@@ -1,5 +1,7 @@
 """A restart: a new workflow that goes on from a step, with what the steps before have brought."""
 
+from datetime import timedelta
+
 import pytest
 
 from jobs.errors import GiveUp
@@ -39,6 +41,10 @@ def restart(workflow, **options):
     return operations.restart_workflow(
         workflow_id=workflow.pk, by="ann", **{"tenant_id": ACME, **options}
     )
+
+
+def restart_of(workflow):
+    return Workflow.objects.get(restart_of=workflow)
 
 
 class TestARestart:
@@ -136,6 +142,28 @@ class TestARestart:
     def test_has_a_deadline_of_its_own(self, failed):
         assert drills.timer(failed, "timeout") is None
         assert drills.timer(restart(failed), "timeout").due_at > drills.moment()
+
+    def test_has_as_long_as_the_old_one_was_started_with(self):
+        old = drills.start(deadline=timedelta(hours=2))
+        drills.set_timer(old, "timeout", drills.moment(hours=9))
+        operations.cancel_workflow(workflow_id=old.pk, by="ann")
+
+        new = restart(old)
+        operations.cancel_workflow(workflow_id=new.pk, by="ann")
+
+        for workflow in (new, restart(new)):
+            assert workflow.deadline_seconds == 7_200
+        left = drills.timer(restart_of(new), "timeout").due_at - drills.moment()
+        assert left.total_seconds() == pytest.approx(7_200, abs=30)
+
+    def test_has_as_long_as_its_definition_says_now_where_its_start_said_nothing(
+        self, failed, monkeypatch
+    ):
+        monkeypatch.setattr(get_definition(drills.ASSEMBLE), "deadline", timedelta(hours=5))
+
+        left = drills.timer(restart(failed), "timeout").due_at - drills.moment()
+
+        assert left.total_seconds() == pytest.approx(18_000, abs=30)
 
     def test_tells_the_definition_in_its_transaction(self, failed, acts):
         acts["restarted"] = lambda new: leave_effect(f"restarted {new.restart_of_id}")

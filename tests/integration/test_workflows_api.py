@@ -4,7 +4,7 @@ import pytest
 
 from jobs.errors import GiveUp
 from jobs.models import Job, Workflow
-from jobs.workflows import operations
+from jobs.workflows import operations, queries
 from project.accounts.scopes import Scope
 from tests import workflow_drills as drills
 from tests.api import faulty_fields, problem, program, program_of_stranger
@@ -148,6 +148,67 @@ class TestStatus:
         assert theirs.status_code == absent.status_code == 404
         assert theirs.content.replace(str(waiting.pk).encode(), ABSENT.encode()) == absent.content
         assert others("get", "/nonsense").status_code == 404
+
+
+class TestManyBranches:
+    @pytest.fixture
+    def many(self, acme, monkeypatch):
+        """A workflow with six branches, which is more than are shown, of which two are done."""
+        monkeypatch.setattr(queries, "BRANCHES_SHOWN", 5)
+        workflow = drills.reach(3, tenant_id=acme.pk, parts=6)
+        workflow.steps.filter(number=3, branch__lt=2).update(status="done", output={"x": "y" * 99})
+        return workflow
+
+    def test_are_counted_and_not_listed(self, api, many):
+        shown = api("get", f"/{many.pk}").json()
+
+        assert shown["branches"] == [
+            {
+                "number": 3, "total": 6, "waiting": 4, "running": 0, "done": 2, "failed": 0,
+                "cancelled": 0,
+            }
+        ]  # fmt: skip
+        assert [step["number"] for step in shown["steps"]] == [1, 2]
+        assert "y" * 99 not in str(shown)
+
+    def test_are_listed_when_all_are_asked_for(self, api, many):
+        shown = api("get", f"/{many.pk}?branches=all").json()
+
+        assert [step["number"] for step in shown["steps"]] == [1, 2, *[3] * 6]
+        assert shown["steps"][2]["output"] == {"x": "y" * 99}
+        assert shown["branches"][0]["total"] == 6
+
+    def test_are_read_by_as_many_queries_as_few_and_without_their_outputs(
+        self, api, many, acme, django_assert_num_queries, django_assert_max_num_queries
+    ):
+        few = drills.reach(3, tenant_id=acme.pk, parts=2)
+        api("get", f"/{few.pk}")
+        with django_assert_max_num_queries(20) as one:
+            assert len(api("get", f"/{few.pk}").json()["steps"]) == 4
+
+        with django_assert_num_queries(len(one)) as queries_made:
+            api("get", f"/{many.pk}")
+        listing = [each["sql"] for each in queries_made if '"output"' in each["sql"]]
+        assert ['"number" IN' in sql for sql in listing] == [True]
+
+    def test_of_a_step_that_is_not_parallel_are_none(self, api, acme):
+        shown = api("get", f"/{drills.reach(2, tenant_id=acme.pk).pk}").json()
+
+        assert shown["branches"] == []
+
+    def test_of_a_parallel_step_are_counted_also_where_it_has_one(self, api, acme):
+        shown = api("get", f"/{drills.reach(3, tenant_id=acme.pk, parts=1).pk}").json()
+
+        assert [each["total"] for each in shown["branches"]] == [1]
+        assert len(shown["steps"]) == 3
+
+    @pytest.mark.parametrize(
+        ("query", "field"), [("branches=some", "branches"), ("branch=all", "branch")]
+    )
+    def test_with_a_wrong_parameter_names_it(self, api, many, query, field):
+        answer = api("get", f"/{many.pk}?{query}")
+
+        assert (answer.status_code, faulty_fields(answer)) == (422, [field])
 
 
 class TestList:

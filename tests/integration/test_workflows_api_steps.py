@@ -116,6 +116,8 @@ class TestStep:
             ({"step_number": 4, "data": {"amount": 1, "word": "a\0b"}}, "data.word"),
             ({"step_number": 4, "data": {"amount": 1, "word": "\ud800"}}, "data.word"),
             ({"step_number": 0, "data": {}}, "step_number"),
+            ({"step_number": True, "data": {}}, "step_number"),
+            ({"step_number": "4", "data": {"amount": 1}}, "step_number"),
             ({"data": {}}, "step_number"),
             ({"step_number": 4, "data": 7}, "data"),
         ],
@@ -129,6 +131,50 @@ class TestStep:
     def test_of_anothers_is_404(self, others, waiting):
         assert send(others, waiting).status_code == 404
         assert effects("approve") == 0
+
+
+class TestTheOrderOfLooking:
+    """A step that is sent with a field too many gets what it would get without."""
+
+    @pytest.fixture
+    def sent(self, api):
+        def send_too_much(workflow, number=4):
+            return send(api, workflow, number, {"amount": 10, "amuont": 3})
+
+        return send_too_much
+
+    def test_comes_to_a_number_that_is_none(self, sent, waiting):
+        assert sent(waiting, 6).status_code == 404
+
+    def test_comes_to_one_that_workers_do(self, sent, waiting):
+        assert problem(sent(waiting, 5))[:2] == (409, "Step of workers")
+
+    def test_comes_to_one_that_is_done(self, api, sent, waiting):
+        first = send(api, waiting)
+
+        assert (sent(waiting).status_code, sent(waiting).content) == (200, first.content)
+
+        run_enqueued_jobs()
+        assert (sent(waiting).status_code, sent(waiting).content) == (200, first.content)
+
+    def test_comes_to_a_workflow_that_has_ended(self, sent, waiting):
+        operations.cancel_workflow(workflow_id=waiting.pk, by="ann")
+
+        assert problem(sent(waiting))[:2] == (409, "Workflow ended")
+
+    def test_comes_to_one_that_is_not_to_be_done_now(self, sent, acme):
+        answer = sent(drills.start(tenant_id=acme.pk))
+
+        assert problem(answer)[:2] == (409, "Step out of order")
+
+    def test_comes_to_the_field_at_last(self, sent, waiting):
+        answer = sent(waiting)
+
+        assert (answer.status_code, faulty_fields(answer)) == (422, ["data"])
+        assert drills.step(waiting, 4).status == "waiting"
+
+    def test_of_anothers_workflow_begins_with_404(self, others, waiting):
+        assert send(others, waiting, 4, {"amuont": 3}).status_code == 404
 
 
 class TestCancel:
@@ -162,6 +208,12 @@ class TestRestart:
 
         new = api("post", f"/{waiting.pk}/restart", {"from_step": 2}).json()
         assert [step["number"] for step in new["steps"]] == [1, 2]
+
+    def test_takes_a_number_alone_for_a_step(self, api, waiting):
+        api("post", f"/{waiting.pk}/cancel")
+
+        answer = api("post", f"/{waiting.pk}/restart", {"from_step": True})
+        assert (answer.status_code, faulty_fields(answer)) == (422, ["from_step"])
 
     def test_of_a_live_one_or_of_the_same_again_is_409(self, api, waiting):
         path = f"/{waiting.pk}/restart"
