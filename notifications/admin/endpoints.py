@@ -34,7 +34,7 @@ class WebhookEndpointAdmin(ActingOnEndpoints):
     list_select_related = ("tenant",)
     search_fields = ("id",)
     searched_ids = ("pk", "tenant_id")
-    search_help_text = "A description, a host, a tenant's name or id, or the id of an endpoint."
+    search_help_text = "A description, a host, a tenant or an id."
     shown_fields = ("badge", "disabled_reason", "breaker_text", "last_success", "deliveries_link",
                     "old_secret", "tenant", "created_by", "created_at", "id")  # fmt: skip
 

@@ -37,7 +37,7 @@ class NotificationAdmin(LedgerAdmin):
     list_filter = ("status",)
     search_fields = ("id",)
     searched_ids = ("pk", "job_id", "tenant_id")
-    search_help_text = "An address, a tenant's name or id, or the id of a mail or its job."
+    search_help_text = "An address, a tenant, or the id of a mail or job."
     actions = ("resend_selected", "cancel_selected")
     actions_detail = ("resend", "cancel")
     fields = ("badge", "error", "email", "subject", "text_size", "message_id", "tenant",
