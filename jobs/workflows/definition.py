@@ -262,9 +262,9 @@ class WorkflowDefinition(Generic[State]):
 def _declaring_module() -> str:
     """Return the name of the module whose code makes the definition, below this module's own."""
     frame: FrameType | None = sys._getframe()
-    while frame and frame.f_globals["__name__"] == __name__:
+    while frame and frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
-    return str(frame.f_globals["__name__"]) if frame else ""
+    return str(frame.f_globals.get("__name__")) if frame else ""
 
 
 def actor_of(workflow: Workflow) -> dict[str, Any]:

@@ -47,5 +47,5 @@ def storable_state(workflow: Workflow, state: BaseModel) -> Any:
 
 def _read(workflow: Workflow, stored: Any) -> BaseModel:
     """It is stored by the names of its fields, whatever their aliases are."""
-    model = get_definition(workflow.name).state
+    model: type[BaseModel] = get_definition(workflow.name).state
     return model.model_validate_json(json.dumps(stored), by_alias=True, by_name=True)
