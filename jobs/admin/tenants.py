@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
-from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -79,7 +79,7 @@ class TenantFilter(admin.SimpleListFilter):
         named = names_of(offered | _chosen(self.value()))
         return sorted(((str(pk), name) for pk, name in named.items()), key=lambda each: each[1])
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """:raises IncorrectLookupParameters: for an id that is none; the list starts anew."""
         if not self.value():
             return queryset
