@@ -3,6 +3,9 @@
 from django.conf import settings
 from kombu import Queue
 
+#: The lane of timers, which fire at their time: ordinary jobs are never in front of them.
+TIMERS = "timers"
+
 
 def lanes() -> tuple[Queue, ...]:
     """Return every queue of CELERY_TASK_QUEUES but the one that holds the dead letters."""

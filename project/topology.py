@@ -25,7 +25,7 @@ def lane(name: str) -> Queue:
     )
 
 
-LANES = tuple(lane(name) for name in ("jobs", "exports", "notifications", "alerts"))
+LANES = tuple(lane(name) for name in ("jobs", "exports", "notifications", "timers", "alerts"))
 
 #: Holds the dead until the alerting task has stored them. No lane: what the workers take from it,
 #: `jobs.engine.worker` dresses as a call of that task. No dead-letter exchange: it can't loop.

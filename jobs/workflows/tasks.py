@@ -1,7 +1,6 @@
 """The jobs of workflows beside their steps."""
 
-import uuid
-
+from jobs.lanes import TIMERS
 from jobs.models import Job
 from jobs.payloads import Nothing
 from jobs.schedules.moments import moment_of
@@ -11,14 +10,9 @@ from jobs.workflows import advancing, firing, retention, stopping, timers
 from jobs.workflows.payloads import StopPayload, TimerPayload
 
 
-def _apart(tenant_id: uuid.UUID, payload: TimerPayload) -> str:
-    """Not behind what else the tenant has waiting: a deadline is a deadline."""
-    return f"timers-{tenant_id}"
-
-
-@job_task(name=timers.FIRE, partition=_apart, on_settled=firing.note_end)
+@job_task(name=timers.FIRE, queue=TIMERS, on_settled=firing.note_end)
 def fire_timer(job: Job, payload: TimerPayload) -> None:
-    """Do what a timer is for, once."""
+    """Do what a timer is for, once; behind no other job, of no tenant: a deadline is a deadline."""
     firing.fire(job, payload)
 
 

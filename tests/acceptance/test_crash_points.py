@@ -20,7 +20,7 @@ from tests.harness.system import System
 from tests.harness.tasks import add_effect, add_effect_fenced
 
 DEAD = "jobs.dead_letters"
-LANES = ("jobs", "exports", "notifications", "alerts")
+LANES = ("jobs", "exports", "notifications", "timers", "alerts")
 SECONDS = 90  #: A safety net.
 
 #: Recovery by seconds instead of minutes; nothing else differs from production.

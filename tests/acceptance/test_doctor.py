@@ -122,6 +122,14 @@ class TestWhatIsAway:
         assert found["beat"]["remedy"] == "celery -A project beat"
         assert found["consumers"]["remedy"].startswith("celery -A project worker -Q jobs,exports")
 
+    def test_is_who_takes_from_one_lane(self, system: System) -> None:
+        system.run("declare_topology")
+        others = ("jobs", "exports", "notifications", "alerts", "jobs.dead_letters")
+        system.worker(queues=others)
+        found = doctor(system)["consumers"]
+        assert found["found"] == "none takes from timers"
+        assert found["remedy"] == "celery -A project worker -Q timers"
+
     def test_is_a_relay_that_lags(self, system: System) -> None:
         with system.orm():
             from jobs import enqueue

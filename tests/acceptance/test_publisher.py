@@ -70,7 +70,7 @@ class TestAmqpPublisher:
     def test_declares_every_queue_before_it_sends(self, publisher, queues):
         publisher.connect()
 
-        for name in ("jobs", "exports", "notifications", "alerts", "jobs.dead_letters"):
+        for name in ("jobs", "exports", "notifications", "timers", "alerts", "jobs.dead_letters"):
             assert queues.ready(name) == 0
 
     def test_names_what_no_queue_takes_and_sends_the_rest(self, publisher, queues):

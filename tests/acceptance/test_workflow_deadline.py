@@ -1,21 +1,28 @@
-"""A workflow's deadline that comes while no worker lives: it fires once they are back, once."""
+"""A workflow's deadline: while no worker lives, and behind the jobs of others; it fires once."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
+from jobs import enqueue_many
+from jobs.operations import cancel_job
 from jobs.workflows import operations
-from jobs.workflows.timers import TIMEOUT
-from tests.harness import deaths, ledger, stepping
+from jobs.workflows.timers import TIMEOUT, enqueue_due_timers
+from tests.harness import deaths, deployment, ledger, stepping
 from tests.harness.system import System
+from tests.harness.tasks import add_effect_then_wait
 from tests.mail_server import MailServer, mail_server
 
-#: What the product promises, from the return of the first process; three times that in a test.
-PROMISED = timedelta(seconds=10)
-SAFETY = 3
+#: A safety net: three times what is promised, on a machine with much else to do.
+SECONDS = 30
+
+CORES = 2  #: As many children has a worker that does not say how many.
+BACKLOG = 120  #: More than a tenant has in flight.
 
 DEADLINE = timedelta(seconds=12)  #: Enough for what comes before the workers go.
 
@@ -59,8 +66,8 @@ class TestADeadlineWithoutWorkers:
         returned = clock(system)
         system.worker("back")
 
-        # Then it has timed out within the time that is promised, and once
-        stepping.wait_for_end(system, "timeout", workflow_id)
+        # Then it times out, once
+        stepping.wait_for_end(system, "timeout", workflow_id, seconds=SECONDS)
         assert_told_once(system, server, workflow_id, "stopped", returned)
         assert stepping.history(system, workflow_id)[-1] == ("timeout", 4, "timeout")
 
@@ -84,7 +91,7 @@ class TestADeadlineWithoutWorkers:
         system.worker("back")
 
         # Then it has timed out, once, and its step is not done again to its end
-        stepping.wait_for_end(system, "timeout", workflow_id)
+        stepping.wait_for_end(system, "timeout", workflow_id, seconds=SECONDS)
         assert_told_once(system, server, workflow_id, "killed", returned)
         assert stepping.history(system, workflow_id)[-1] == ("timeout", 2, "timeout")
         assert [step["status"] for step in stepping.steps(system, workflow_id)] == [
@@ -115,6 +122,71 @@ class TestADeadlineWithoutWorkers:
         assert told(system, server) == before
 
 
+class TestADeadlineAmongOtherJobs:
+    def test_fires_while_another_tenant_holds_every_child_with_more_behind_them(
+        self, system, server
+    ):
+        # Given the workers that are shipped, busy for minutes with another tenant's jobs
+        began = clock(system)
+        system.relay()
+        for worker in deployment.workers(cores=CORES):
+            system.worker(worker.name, queues=worker.queues, concurrency=worker.children)
+        with backlog(system) as jobs:
+            # When the deadline of a workflow comes
+            workflow_id = stepping.start(system, "behind", deadline=timedelta(seconds=1))
+
+            # Then it times out, and none of those jobs has ended
+            stepping.wait_for_end(system, "timeout", workflow_id)
+            assert states_of(system, jobs) == {"running", "queued", "waiting"}
+            assert fired(system, workflow_id) == ["succeeded"]
+        assert_told_once(system, server, workflow_id, "behind", began)
+
+    def test_fires_by_the_message_that_the_release_before_sent_elsewhere(self, system, server):
+        # Given a job for it as that release stored them, on the lane of ordinary jobs
+        workflow_id = stepping.start(system, "before", deadline=timedelta(seconds=1))
+        wait_until_due(system, workflow_id)
+        with system.orm():
+            enqueue_due_timers()
+        system.rows("""
+            UPDATE jobs_job SET queue = 'jobs', partition = 'jobs/timers-' || tenant_id
+             WHERE type = 'workflows.fire_timer' AND state = 'waiting'""")
+
+        # When relay and worker are of this release, then it times out, once
+        returned = clock(system)
+        system.relay()
+        system.worker()
+        stepping.wait_for_end(system, "timeout", workflow_id)
+        assert_told_once(system, server, workflow_id, "before", returned)
+        query = "SELECT queue FROM jobs_job WHERE type = 'workflows.fire_timer' AND state = %s AND "
+        query += "payload->>'workflow_id' = %s"
+        assert system.value(query, "succeeded", str(workflow_id)) == "jobs"
+
+
+@contextmanager
+def backlog(system: System) -> Iterator[list[UUID]]:
+    """Let jobs of another tenant hold the children of the lane `jobs`, with many behind them."""
+    errands = [{"label": "backlog", "seconds": 300}] * BACKLOG
+    with system.orm():
+        tenant_id = UUID(system.people.globex.id)
+        stored = enqueue_many(add_effect_then_wait, errands, tenant_id=tenant_id)
+    jobs = [job.pk for job in stored]
+    system.wait_for(
+        lambda: system.effects("backlog") == CORES, seconds=stepping.SECONDS, what="all are busy"
+    )
+    try:
+        yield jobs
+    finally:
+        with system.orm():
+            for job in jobs:
+                cancel_job(job_id=job, by="the test")
+
+
+def states_of(system: System, jobs: list[UUID]) -> set[str]:
+    return {
+        row["state"] for row in system.rows("SELECT state FROM jobs_job WHERE id = ANY(%s)", jobs)
+    }
+
+
 def wait_until_due(system: System, workflow_id: object) -> None:
     """Wait for the deadline, and some sweeps more: without workers it must not fire."""
     query = "SELECT due_at FROM jobs_workflowtimer WHERE workflow_id = %s"
@@ -138,9 +210,7 @@ def told(system: System, server: MailServer) -> tuple[int, int]:
 def assert_told_once(
     system: System, server: MailServer, workflow_id: object, label: str, returned: datetime
 ) -> None:
-    late = stepping.row(system, workflow_id)["ended_at"] - returned
-    print(f"timed out {late.total_seconds():.1f} s after the return of the first process")
-    assert timedelta(0) < late < PROMISED * SAFETY
+    assert stepping.row(system, workflow_id)["ended_at"] > returned
     ledger.wait_until_all_settled(system)
     deaths.wait_until_quiet(system)
     assert stepping.effects(system, label)["timeout"] == 1

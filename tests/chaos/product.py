@@ -33,7 +33,7 @@ SETTINGS = {
     "LOG_LEVEL": "INFO",
 }
 
-LANES = ("jobs", "notifications", "alerts", "jobs.dead_letters")
+LANES = ("jobs", "notifications", "timers", "alerts", "jobs.dead_letters")
 
 
 class Product:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db.backends.signals import connection_created
 
 from jobs import enqueue
@@ -99,7 +100,7 @@ def wait_until_quiet(system: System) -> None:
 
 def held_by_broker(system: System) -> dict[str, int]:
     """Return how many messages each of the product's queues holds, where it holds any."""
-    ours = ("jobs", "exports", "notifications", "alerts", "jobs.dead_letters")
+    ours = {queue.name for queue in settings.CELERY_TASK_QUEUES}
     queues = system.rabbitmq.management.queues(system.name)
     held = {queue["name"]: queue.get("messages", 1) for queue in queues if queue["name"] in ours}
     return {name: count for name, count in held.items() if count}

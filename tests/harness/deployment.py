@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -45,6 +46,28 @@ def procfile() -> dict[str, list[str]]:
         name: command_words(shlex.split(command))
         for name, command in read_procfile(CHECKOUT / "Procfile").items()
     }
+
+
+@dataclass(frozen=True)
+class WorkerLine:
+    """A worker of the Procfile: its name, what it takes from, with how many children."""
+
+    name: str
+    queues: list[str]
+    children: int
+
+
+def workers(*, cores: int) -> list[WorkerLine]:
+    """Return the workers of the Procfile as a machine with so many cores runs them."""
+    lines = {name: words for name, words in procfile().items() if "worker" in words}
+    return [
+        WorkerLine(
+            name=name,
+            queues=option(words, "-Q").split(","),
+            children=int(option(words, "--concurrency")) if "--concurrency" in words else cores,
+        )
+        for name, words in lines.items()
+    ]
 
 
 def command_words(words: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from jobs.engine import recovery
 from jobs.engine.publisher import Unconfirmed
 from jobs.engine.recovery import COPIES_MAX, COPIES_PER_SWEEP, Sweeper
+from jobs.lanes import lane_names
 from jobs.models import Job
 from jobs.states import DUE, JobState
 from tests.deliveries import Recorder, at_once, deliver
@@ -26,7 +27,7 @@ def broker():
 @pytest.fixture
 def sweeper(broker):
     """A sweeper that has seen every lane empty for long enough."""
-    return Sweeper(broker, dict.fromkeys(("jobs", "exports", "notifications", "alerts"), 0.0))
+    return Sweeper(broker, dict.fromkeys(lane_names(), 0.0))
 
 
 def ago(**duration):

@@ -191,7 +191,8 @@ class TestEnqueueDueTimers:
         drills.set_timer(waiting, due_at=drills.moment(seconds=-1))
         enqueue_due_timers()
 
-        assert drills.timer_job().partition == f"jobs/timers-{ACME}"
+        job = drills.timer_job()
+        assert (job.queue, job.partition) == ("timers", f"timers/{ACME}")
 
     def test_reads_only_what_is_due_among_ten_thousand(self, waiting):
         # Given ten thousand open workflows, of which one has a timer that is due

@@ -13,6 +13,9 @@ from django.conf import settings
 from django.core.management import get_commands
 from django.utils.module_loading import import_string
 
+from jobs.alerts.operations import SEND_ALERT
+from jobs.registry import get_type
+from jobs.states import Channel
 from project.services.procfile import read_procfile
 from tests.harness.deployment import (
     compose,
@@ -36,8 +39,8 @@ LIBRARIES_READ = {
 }
 #: What compose.yaml itself makes the servers with.
 COMPOSE_READS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
-OURS = ("migrate", "web", "relay", "worker", "notifications", "exports", "beat", "flower")
-WORKERS = ("worker", "notifications", "exports")
+WORKERS = ("worker", "urgent", "notifications", "exports")
+OURS = ("migrate", "web", "relay", *WORKERS, "beat", "flower")
 SERVICES = compose()["services"]
 
 
@@ -91,6 +94,13 @@ class TestProcfile:
     def test_leaves_no_lane_without_a_worker(self) -> None:
         worked = [lane for name in WORKERS for lane in option(procfile()[name], "-Q").split(",")]
         assert sorted(worked) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
+
+    def test_lets_no_ordinary_job_hold_what_timers_need(self) -> None:
+        assert option(procfile()["urgent"], "-Q") == "timers,alerts,jobs.dead_letters"
+
+    def test_has_children_left_while_every_channel_of_alerts_hangs(self) -> None:
+        held = (get_type(SEND_ALERT).max_in_flight or 0) * len(Channel)
+        assert int(option(procfile()["urgent"], "--concurrency")) > held + 1
 
     def test_gives_each_worker_a_node_name_of_its_own(self) -> None:
         names = [option(procfile()[name], "-n") for name in WORKERS]
@@ -150,7 +160,7 @@ class TestCompose:
         }
         assert waited_for == {"postgres", "rabbitmq"}
         telling = {name for name, service in SERVICES.items() if "healthcheck" in service}
-        assert telling >= {*waited_for, "web", "worker", "exports", "flower", "mailpit"}
+        assert telling >= {*waited_for, *WORKERS, "web", "flower", "mailpit"}
 
     def test_takes_the_servers_that_the_design_names(self) -> None:
         assert SERVICES["rabbitmq"]["image"] == "rabbitmq:4-management"
@@ -161,7 +171,7 @@ class TestCompose:
         assert ports
         assert all(port.startswith("127.0.0.1:") for port in ports)
 
-    @pytest.mark.parametrize("name", ["worker", "exports"])
+    @pytest.mark.parametrize("name", WORKERS)
     def test_gives_workers_time_to_hand_over(self, name: str) -> None:
         worker: dict[str, Any] = SERVICES[name]
         assert worker["environment"]["REMAP_SIGTERM"] == "SIGQUIT"
