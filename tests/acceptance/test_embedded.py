@@ -16,6 +16,7 @@ from tests.harness.embedded import Embedded
 from tests.harness.garbage import GARBAGE, UNKNOWN
 from tests.harness.variables import CHECKOUT
 from tests.harness.waiting import wait_for
+from tests.harness.workflows import NAME
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,31 @@ class TestUp:
         up.send(signum)
         up.wait_until_gone()
         assert up.exit_code == 0
+
+
+class TestADeadline:
+    def test_fires_while_every_thread_has_a_job_that_lasts(self, embedded):
+        # Given as many jobs that last for minutes as there are threads, and more behind them
+        embedded.up()
+        jobs = embedded.enqueue(
+            *(("tests.add_effect_fenced", {"label": "lasts", "seconds": 300}) for _ in range(10))
+        )
+        wait_for(lambda: states(embedded, jobs).count("running") == 4, 60, "all are busy")
+
+        # When the deadline of a workflow comes, then it times out, and all of them are left
+        workflow = embedded.start_workflow(NAME, {"label": "late"}, deadline_seconds=1)
+        wait_for(lambda: status(embedded, workflow) == "timeout", 60, "it timed out")
+        assert embedded.effects("late: timeout") == 1
+        assert set(states(embedded, jobs)) == {"running", "queued"}
+
+
+def states(embedded: Embedded, jobs: list[str]) -> list[str]:
+    return [embedded.job(job)["state"] for job in jobs]
+
+
+def status(embedded: Embedded, workflow: str) -> str:
+    query = "SELECT status FROM jobs_workflow WHERE id = ?"
+    return str(embedded.rows(query, UUID(workflow).hex)[0]["status"])
 
 
 class TestExport:

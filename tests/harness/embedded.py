@@ -24,7 +24,7 @@ EFFECTS = "CREATE TABLE test_effects (id INTEGER PRIMARY KEY, label TEXT, job_id
 EXTRA = {
     "DEBUG": "true",  # Static files come from the source: nothing is collected.
     "JOBS_RETRY_BASE_SECONDS": "1",
-    "JOBS_EXTRA_TASK_MODULES": "tests.harness.tasks,tests.harness.garbage",
+    "JOBS_EXTRA_TASK_MODULES": "tests.harness.tasks,tests.harness.garbage,tests.harness.workflows",
 }
 
 #: One process for many jobs: starting one takes longer than the jobs do.
@@ -33,6 +33,15 @@ import django, json, sys
 django.setup()
 from jobs import enqueue
 print(json.dumps([str(enqueue(name, payload).pk) for name, payload in json.load(sys.stdin)]))
+"""
+
+START_WORKFLOW = """
+import django, json, sys
+django.setup()
+from datetime import timedelta
+from jobs.workflows.operations import start_workflow
+name, state, tenant_id, seconds = json.load(sys.stdin)
+print(start_workflow(name, state, tenant_id=tenant_id, deadline=timedelta(seconds=seconds)).pk)
 """
 
 MAKE_PEOPLE = """
@@ -99,6 +108,11 @@ class Embedded:
         """Store jobs, each a type and a payload, in another process; return their ids."""
         ids: list[str] = json.loads(self._run("-c", ENQUEUE, text=json.dumps(jobs)))
         return ids
+
+    def start_workflow(self, name: str, state: dict[str, Any], *, deadline_seconds: float) -> str:
+        """Start a workflow of acme's in another process; return its id."""
+        text = json.dumps([name, state, self.people.acme.id, deadline_seconds])
+        return self._run("-c", START_WORKFLOW, text=text).strip()
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self.rows("SELECT * FROM jobs_job WHERE id = ?", UUID(job_id).hex)[0]

@@ -16,6 +16,7 @@ from django.db import connection
 
 from jobs import log_events
 from jobs.engine.daemon import RelayDaemon
+from jobs.engine.embedded.threads import Threads
 from jobs.engine.publisher import Publisher
 
 
@@ -87,7 +88,7 @@ class Worker(Part):
         self._controller: Any = WorkController(
             app=app,
             hostname=f"embedded@{socket.gethostname()}",
-            pool_cls="threads",
+            pool_cls=Threads,
             concurrency=threads,
             task_events=False,  # Nobody outside this process could receive them.
             without_gossip=True,

@@ -1,5 +1,6 @@
 """Queues in the memory of this process that dead-letter what is rejected, as RabbitMQ does."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,9 +8,22 @@ from django.conf import settings
 from kombu.transport import TRANSPORT_ALIASES, memory
 from kombu.transport.virtual import Message
 
+from jobs.lanes import TIMERS
+
 
 class Channel(memory.Channel):
-    """kombu's own drops a rejected message and forgets to mark one that comes again."""
+    """
+    kombu's own drops a rejected message and forgets to mark one that comes again.
+
+    Nor does it take anything while every thread is busy: timers have one of their own.
+    """
+
+    def drain_events(
+        self, timeout: float | None = None, callback: Callable[..., Any] | None = None
+    ) -> Any:
+        if self.qos.can_consume() or TIMERS not in self._active_queues:
+            return super().drain_events(timeout, callback)
+        return self._get_and_deliver(TIMERS, callback or self.connection._deliver)
 
     def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
         message = self.qos.get(delivery_tag)
