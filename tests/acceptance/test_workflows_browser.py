@@ -14,6 +14,7 @@ from jobs.ids import new_id
 from jobs.models import Workflow, WorkflowStep, WorkflowTimer
 from tests.acceptance import test_browser as browser
 from tests.harness import exporting
+from tests.harness.people import ADMIN
 from tests.harness.processes import Web
 from tests.harness.system import System
 
@@ -51,13 +52,14 @@ class Operator:
         self.system, self.web, self.page = system, web, page
         self.api = web.client(system.people.acme.token)
 
-    def start_archiving(self, items: int = 3) -> str:
+    def start_archiving(self, items: int = 3, tenant: str = "acme") -> str:
         """Start one, without a look at how far it is."""
-        exporting.add_items(self.system, self.system.people.acme.id, items, first=new_number())
+        known = getattr(self.system.people, tenant)
+        exporting.add_items(self.system, known.id, items, first=new_number())
         query = "SELECT id FROM workspace_project ORDER BY created_at DESC LIMIT 1"
         project_id = str(self.system.value(query))
         body: dict[str, Any] = {"name": ARCHIVE, "data": {"project_id": project_id}}
-        answer = self.api.post(WORKFLOWS, json=body)
+        answer = self.web.client(known.token).post(WORKFLOWS, json=body)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["workflow_id"])
 
@@ -194,6 +196,7 @@ class TestAnOperatorOfWorkflows:
         page.get_by_text("times out at").first.wait_for()
         countdown = page.locator("[data-cell=deadline] time")
         assert 50 * 60 < seconds_of(countdown.inner_text()) <= 59 * 60
+        operator.wait_for_cell(workflow_id, "history", f"deadline moved from .* by {ADMIN}")
 
         # When the operator cancels it and agrees
         page.get_by_role("link", name="Cancel").click()
@@ -218,6 +221,35 @@ class TestAnOperatorOfWorkflows:
         operator.wait_for_bar(new, 100)
         query = "SELECT count(*) FROM workspace_project WHERE archived_at IS NOT NULL"
         assert operator.system.value(query) == 1
+
+    def test_finds_those_of_a_tenant(self, operator):
+        page = operator.page
+        # Given a workflow of Acme's, and one of Globex's
+        ids = {name: operator.start_archiving(tenant=name) for name in ("acme", "globex")}
+
+        def shows(*names: str) -> None:
+            page.locator(f"[data-row='{ids[names[0]]}'][data-cell=status]").wait_for()
+            shown = [each for each in ids if page.locator(f"[data-row='{ids[each]}']").count()]
+            assert shown == list(names)
+
+        # When the operator chooses a tenant in the filter, then only its workflows are shown
+        page.goto(f"{operator.web.url}{LIST}")
+        shows("acme", "globex")
+        page.locator("a", has_text="Filters").first.click()
+        page.locator("#changelist-filter").get_by_role("link", name="Globex").click()
+        page.wait_for_url("**tenant_id=**")
+        shows("globex")
+
+        # And the same by a click on a row's tenant, and by the tenant's name
+        page.goto(f"{operator.web.url}{LIST}")
+        page.locator("td a", has_text="Acme").click()
+        page.wait_for_url("**tenant_id=**")
+        shows("acme")
+        page.goto(f"{operator.web.url}{LIST}")
+        page.locator("[name=q]").fill("glob")
+        page.locator("[name=q]").press("Enter")
+        page.wait_for_url("**q=glob**")
+        shows("globex")
 
 
 class TestPictures:
