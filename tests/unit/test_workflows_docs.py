@@ -49,7 +49,7 @@ WORKFLOWS, TEST = blocks(PAGE, "Declare one")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """The app `billing`, made as the page says, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("copied")
+    folder: Path = tmp_path_factory.mktemp("copied")
     (folder / "billing").mkdir()
     (folder / "billing" / "__init__.py").touch()
     (folder / "billing" / "workflows.py").write_text(WORKFLOWS)
