@@ -3,6 +3,9 @@
 import uuid
 from collections.abc import Iterable, Sequence
 
+#: Characters of what is said of a document's fields.
+FAULTS_MAX = 1_000
+
 #: Stretches of numbers that an error names: enough to see where, and short enough to be stored.
 SPANS_MAX = 50
 
@@ -105,10 +108,12 @@ class PartsDamaged(ExportError):
 
 
 class ManifestDamaged(ExportError):
-    """What lies where a manifest should be is none."""
+    """What lies where a manifest should be is none; it names each field that is at fault."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"{key} is no manifest: it was changed. Request the export again.")
+    def __init__(self, key: str, faults: str) -> None:
+        super().__init__(
+            f"{key} is no manifest: it was changed. Request the export again. {faults[:FAULTS_MAX]}"
+        )
 
 
 class BadKey(ExportError):

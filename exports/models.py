@@ -44,6 +44,8 @@ class Export(models.Model):
     row_count = models.PositiveBigIntegerField(null=True)
     size_bytes = models.PositiveBigIntegerField(null=True)
     sha256 = models.CharField(max_length=64, blank=True)
+    #: Of the manifest of a file that was written in parts: it outlives the workflow.
+    manifest_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, help_text="When its newest attempt began.")

@@ -57,6 +57,11 @@ def write_total(export: Export, total: int) -> None:
     Export.objects.filter(pk=export.pk).update(rows_total=total)
 
 
+def write_manifest_sha256(export: Export, sha256: str) -> None:
+    """Note that a file has a manifest, and which: what is there later is compared with it."""
+    Export.objects.filter(pk=export.pk).update(manifest_sha256=sha256)
+
+
 def write_rows_done(export: Export, workflow: Workflow, step_number: int) -> None:
     """
     Add up what the parts show; only upwards.

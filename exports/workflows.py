@@ -149,10 +149,10 @@ def assemble_file(run: Run) -> dict[str, Any]:
 
 
 @export_in_parts.long_step("exports.describe_file", queue="exports", tells_of_failure=True)
-def describe_file(run: Run) -> None:
+def describe_file(run: Run) -> dict[str, str]:
     """Publish the manifest beside it."""
     export = _export(run)
-    write_manifest(
+    sha256 = write_manifest(
         operations.object_store(),
         export,
         get_dataset(export.dataset).names,
@@ -161,12 +161,16 @@ def describe_file(run: Run) -> None:
         attempt=_next_attempt(run, export),
         before_publish=lambda: _check_is_wanted(run, export),
     )
+    return {"sha256": sha256}
 
 
 @export_in_parts.step("exports.complete_export", queue="exports", tells_of_failure=True)
 def complete_export(run: Run) -> None:
     """Say what the file is; the end of the workflow, which follows, makes it `completed`."""
-    operations.write_file_facts(_export(run), _file(run))
+    export = _export(run)
+    operations.write_file_facts(export, _file(run))
+    described = run.output_of(DESCRIBE) or {}  # A step of the release before left nothing.
+    parting.write_manifest_sha256(export, described.get("sha256", ""))
 
 
 @job_task(name=parting.REMOVE, queue="exports", atomic=False)

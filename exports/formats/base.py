@@ -58,3 +58,6 @@ class Format(Protocol):
 
     def count_rows(self, blocks: Iterable[bytes]) -> int:
         """Count the rows of a whole file, in constant memory; damaged ones give any number."""
+
+    def names_in(self, start: bytes) -> list[str] | None:
+        """Return the columns that a file's first bytes name, damaged or not; None if they don't."""

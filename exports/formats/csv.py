@@ -1,5 +1,6 @@
 """CSV: comma, double quotes where needed, UTF-8, a line feed after each row, a header first."""
 
+import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -75,6 +76,17 @@ class Csv:
             lines += sum(map(len, stretches[quoted::2]))
             quoted ^= len(stretches) % 2 == 0
         return max(lines - 1, 0)
+
+    def names_in(self, start: bytes) -> list[str] | None:
+        """Read the header, which is one line: no name has a line feed."""
+        line, end, _ = start.partition(b"\n")
+        if not end:
+            return None
+        try:
+            [names] = csv.reader([line.decode()])
+        except (UnicodeDecodeError, csv.Error):
+            return None
+        return [name.removeprefix("'") for name in names]
 
 
 def cell(text: str) -> str:

@@ -1,5 +1,6 @@
 """JSON: one array, with one object per line, so that people and line tools can read it too."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -64,6 +65,15 @@ class Json:
     def count_rows(self, blocks: Iterable[bytes]) -> int:
         """Count the lines, but for the two with the brackets."""
         return max(sum(block.count(b"\n") for block in blocks) - 2, 0)
+
+    def names_in(self, start: bytes) -> list[str] | None:
+        """Read the first row, if there is one and it ends within the start."""
+        lines = start.split(b"\n", 2)
+        try:
+            row = json.loads(lines[1].removesuffix(b","), parse_int=str, parse_float=str)
+        except (IndexError, ValueError, RecursionError):
+            return None
+        return list(row) if isinstance(row, dict) else None
 
 
 def quoted(name: str) -> str:

@@ -7,5 +7,5 @@ appear in either version; rows that are added later with greater keys do not app
 table the file has the bytes that a single job would write.
 
 `ranges` cuts, `writing` writes a part, `assembling` the file, `manifest` what is known of it,
-`removing` takes the parts away, `verifying` proves the file.
+`removing` takes the parts away, `verifying` proves the file and `comparing` says what is wrong.
 """

@@ -422,7 +422,12 @@ class TestManifest:
         return facts, file, write_manifest(store, export, names, facts, file, attempt=1)
 
     def test_is_read_as_it_was_written(self, store, export, written):
-        assert read_manifest(store, export) == written[2]
+        facts, file, sha256 = written
+        manifest = read_manifest(store, export)
+        assert (manifest.export_id, manifest.sha256) == (export.pk, file.sha256)
+        assert [part.sha256 for part in manifest.parts] == [part.sha256 for part in facts]
+        data = content(store, manifest_key(export.tenant_id, export.pk))
+        assert sha256 == hashlib.sha256(data).hexdigest()
         assert keys(store, "manifests") == [f"manifests/{export.tenant_id}/{export.pk}.json"]
 
     def test_says_what_the_file_is(self, store, export, written):

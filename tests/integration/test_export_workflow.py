@@ -4,11 +4,13 @@ import hashlib
 import json
 import uuid
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from exports import workflows
 from exports.models import Export
 from exports.object_store.file import FilePart
 from exports.object_store.s3 import S3Part
@@ -366,9 +368,45 @@ class TestVerifyExport:
         with pytest.raises(CommandError, match="is not what was written"):
             call_command("verify_export", str(export.pk))
         said = capsys.readouterr().out
-        assert "SHA-256: the file has" in said
-        assert "part 2 (bytes" in said
-        assert "part 1 (bytes" not in said
+        assert "sha256: the file has" in said
+        assert "part 2, sha256: " in said
+        assert "part 1, " not in said
+
+    @pytest.mark.parametrize("workflow", ["kept", "deleted"])
+    def test_misses_a_manifest_however_long_ago_it_was_made(self, folder, export, capsys, workflow):
+        # Given an export whose workflow may be as old as those that are deleted
+        if workflow == "deleted":
+            Workflow.objects.all().delete()
+        folder.delete(manifest_key(export.tenant_id, export.pk))
+
+        with pytest.raises(CommandError, match="is not what was written"):
+            call_command("verify_export", str(export.pk))
+        assert capsys.readouterr().out.startswith("manifest: the store has no manifests/")
+
+    def test_misses_it_of_an_older_release_while_its_workflow_is_kept(self, folder, export, capsys):
+        Export.objects.update(manifest_sha256="")
+        folder.delete(manifest_key(export.tenant_id, export.pk))
+        with pytest.raises(CommandError, match="is not what was written"):
+            call_command("verify_export", str(export.pk))
+
+    def test_proves_what_a_worker_of_an_older_release_has_described(
+        self, folder, request_items, monkeypatch
+    ):
+        # Given a step that left nothing, as it did before the row had a sum of the manifest
+        steps = workflows.export_in_parts.steps
+        describe = steps[workflows.DESCRIBE - 1]
+
+        def describe_and_say_nothing(run):
+            describe.function(run)
+
+        silent = replace(describe, function=describe_and_say_nothing)
+        changed = [silent if each is describe else each for each in steps]
+        monkeypatch.setattr(workflows.export_in_parts, "steps", changed)
+        export = request_items()
+        run_enqueued_jobs()
+        export.refresh_from_db()
+        assert (export.status, export.manifest_sha256) == (ExportStatus.COMPLETED, "")
+        call_command("verify_export", str(export.pk))
 
 
 def sleep_until_all_is_over(export):

@@ -9,13 +9,16 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from exports.datasets import get_dataset
-from exports.formats import get_format
+from exports.formats import FORMATS, get_format
 from exports.models import Export
 from exports.object_store import store_from_url
 from exports.operations import request_export, write_file_facts
+from exports.parting import write_manifest_sha256
 from exports.parts.keys import manifest_key
 from exports.parts.manifest import read_manifest, write_manifest
 from exports.parts.removing import remove_parts
+from exports.parts.verifying import START_BYTES
+from exports.parts.version import CODE_VERSION
 from exports.states import ExportStatus
 from jobs.testing import run_enqueued_jobs
 from project.workspace.models import Item, Project
@@ -66,8 +69,10 @@ def export_in_parts(store, project):
         )
         facts = write_all(store, export, rows_per_part=rows_per_part)
         file = put_together(store, export, facts)
-        write_manifest(store, export, get_dataset("items").names, facts, file, attempt=1)
+        names = get_dataset("items").names
+        sha256 = write_manifest(store, export, names, facts, file, attempt=1)
         write_file_facts(export, file)
+        write_manifest_sha256(export, sha256)
         Export.objects.update(status=ExportStatus.COMPLETED, settled_at=NOW)
         remove_parts(store, export.tenant_id, export.pk)
         export.refresh_from_db()
@@ -102,7 +107,7 @@ def verify(export_id):
 def differences(export):
     """Return the lines of a command that ends with exit code 1."""
     out = StringIO()
-    with pytest.raises(CommandError, match=f"{export.pk} is not what was written") as refused:
+    with pytest.raises(CommandError, match=f"of export {export.pk} is not what was") as refused:
         call_command("verify_export", str(export.pk), stdout=out)
     assert refused.value.returncode == 1
     return out.getvalue().splitlines()
@@ -117,8 +122,10 @@ def refusal(export_id):
 
 class TestAFileThatIsWhole:
     def test_is_proved_against_its_manifest(self, export):
-        said = f"{export.key}: 5 rows, {export.size_bytes} bytes, as its manifest of 3 parts says."
-        assert verify(export.pk) == said
+        assert verify(export.pk) == (
+            f"{export.key}: 5 rows, {export.size_bytes} bytes, as its manifest of 3 parts says, "
+            f"by version {CODE_VERSION}."
+        )
 
     def test_is_proved_against_its_row_if_it_has_no_manifest(self, export_of_one_job):
         assert verify(export_of_one_job.pk).endswith("bytes, as its row says.")
@@ -138,6 +145,7 @@ class TestAFileThatIsWhole:
             "holds": True,
             "found": {"row_count": 5, "size_bytes": export.size_bytes, "sha256": export.sha256},
             "parts": 3,
+            "code_version": CODE_VERSION,
             "differences": [],
         }
 
@@ -159,27 +167,32 @@ class TestAFileThatWasChanged:
 
         whole, part = differences(export)
         end = second.first_byte + second.size_bytes
-        assert whole.startswith("SHA-256: the file has ")
-        assert part.startswith(f"part 2 (bytes {second.first_byte} to {end}): ")
+        assert whole.startswith("sha256: the file has ")
+        assert part.startswith(
+            f"part 2, sha256: the file from byte {second.first_byte} to {end} has "
+        )
 
     def test_in_its_header_names_no_part(self, store, export):
         self.damage(store, export.key, lambda data: b"ID" + data[2:])
-        [whole] = differences(export)
-        assert whole.startswith("SHA-256: ")
+        whole, columns = differences(export)
+        assert whole.startswith("sha256: ")
+        assert columns.startswith("columns: the file has ID, project_id, ")
 
     def test_by_being_cut_off_names_all_that_is_missing(self, store, export):
         second = read_manifest(store, export).parts[1]
         self.damage(store, export.key, lambda data: data[: second.first_byte + 3])
         lines = differences(export)
-        assert [line.split(" ")[0] for line in lines] == [
-            "bytes:", "SHA-256:", "rows:", "part", "part",
+        assert [line.partition(":")[0] for line in lines] == [
+            "size_bytes", "sha256", "rows", "part 2, size_bytes", "part 2, sha256",
+            "part 3, size_bytes", "part 3, sha256",
         ]  # fmt: skip
-        assert [line[:6] for line in lines[3:]] == ["part 2", "part 3"]
 
     def test_by_a_row_too_many_is_seen(self, store, export):
         self.damage(store, export.key, lambda data: data + b"x\n")
         lines = differences(export)
-        assert lines[0] == f"bytes: the file has {export.size_bytes + 2}, the manifest says " + str(
+        assert lines[
+            0
+        ] == f"size_bytes: the file has {export.size_bytes + 2}, the manifest says " + str(
             export.size_bytes
         )
         assert lines[2] == "rows: the file has 6, the manifest says 5"
@@ -191,7 +204,7 @@ class TestAFileThatWasChanged:
     def test_is_seen_without_a_manifest_too(self, store, export_of_one_job):
         self.damage(store, export_of_one_job.key, lambda data: data.replace(b"two", b"six"))
         [line] = differences(export_of_one_job)
-        assert line.startswith("SHA-256: the file has ")
+        assert line.startswith("sha256: the file has ")
         assert line.endswith(f"the export says {export_of_one_job.sha256}")
 
     def test_is_told_to_programs(self, store, export):
@@ -204,37 +217,196 @@ class TestAFileThatWasChanged:
         assert len(said["differences"]) == 3
 
 
+#: Of each field of a manifest, another value that it could have; of a part, of the second one.
+OTHER_VALUES = {
+    "export_id": str(uuid.uuid4()),
+    "dataset": "secrets",
+    "format": "json",
+    "columns": ["id", "renamed"],
+    "rows": 7,
+    "size_bytes": 1,
+    "sha256": "0" * 64,
+    "parts": [],
+    "consistency": "Anything goes.",
+    "code_version": "9.9.9",
+    "created_at": "2020-01-01T00:00:00Z",
+}
+OTHER_VALUES_OF_A_PART = {
+    "number": 5,
+    "after": None,
+    "up_to": str(uuid.uuid4()),
+    "rows": 3,
+    "first_byte": 1_000_000,
+    "size_bytes": 1,
+    "sha256": "0" * 64,
+}
+#: No field has a value of each of these kinds.
+WRONG_TYPES = [7.5, True, {"a": 1}, [[]], "", "7", -7, None]
+
+REMOVED = object()
+
+
+@pytest.mark.parametrize("store", ["file"], indirect=True)
 class TestAManifestThatWasChanged:
-    def change(self, store, export, **fields):
+    """Whatever single field was changed, the export is not proved, and the field is named."""
+
+    def change(self, store, export, change):
         key = manifest_key(export.tenant_id, export.pk)
-        manifest = json.loads(content(store, key)) | fields
+        manifest = json.loads(content(store, key))
+        change(manifest)
         put(store, key, json.dumps(manifest).encode())
 
-    def test_is_seen_in_its_numbers(self, store, export):
-        self.change(store, export, rows=7)
-        assert differences(export) == [
+    def said(self, export):
+        """Return all that a command says which must end with exit code 1."""
+        out = StringIO()
+        with pytest.raises(CommandError) as refused:
+            call_command("verify_export", str(export.pk), stdout=out)
+        assert refused.value.returncode == 1
+        return f"{out.getvalue()}{refused.value}"
+
+    def assert_seen(self, store, export, field, value, *, part=None):
+        def change(manifest):
+            fields = manifest if part is None else manifest["parts"][part]
+            assert value is REMOVED or fields.get(field, REMOVED) != value
+            fields.pop(field, None)
+            if value is not REMOVED:
+                fields[field] = value
+
+        self.change(store, export, change)
+        assert field in self.said(export)
+
+    @pytest.mark.parametrize("field", OTHER_VALUES)
+    def test_to_another_value_is_seen(self, store, export, field):
+        self.assert_seen(store, export, field, OTHER_VALUES[field])
+
+    @pytest.mark.parametrize("part", [0, 1, 2])
+    @pytest.mark.parametrize("field", OTHER_VALUES_OF_A_PART)
+    def test_in_a_part_to_another_value_is_seen(self, store, export, field, part):
+        if (field, part) == ("after", 0):  # Which has none.
+            self.assert_seen(store, export, field, str(uuid.uuid4()), part=part)
+        else:
+            self.assert_seen(store, export, field, OTHER_VALUES_OF_A_PART[field], part=part)
+
+    @pytest.mark.parametrize("field", [*OTHER_VALUES, "added"])
+    def test_to_another_type_is_seen(self, store, export, field):
+        for value in WRONG_TYPES:
+            self.assert_seen(store, export, field, value)
+
+    @pytest.mark.parametrize("field", [*OTHER_VALUES_OF_A_PART, "added"])
+    def test_in_a_part_to_another_type_is_seen(self, store, export, field):
+        for value in WRONG_TYPES:
+            self.assert_seen(store, export, field, value, part=1)
+
+    @pytest.mark.parametrize("field", OTHER_VALUES)
+    def test_by_its_removal_is_seen(self, store, export, field):
+        self.assert_seen(store, export, field, REMOVED)
+
+    @pytest.mark.parametrize("field", OTHER_VALUES_OF_A_PART)
+    def test_in_a_part_by_its_removal_is_seen(self, store, export, field):
+        self.assert_seen(store, export, field, REMOVED, part=1)
+
+    def test_has_all_these_fields_and_no_more(self, store, export):
+        def look(manifest):
+            assert manifest.keys() == OTHER_VALUES.keys()
+            assert all(each.keys() == OTHER_VALUES_OF_A_PART.keys() for each in manifest["parts"])
+
+        self.change(store, export, look)
+
+    def test_in_its_order_of_parts_is_seen(self, store, export):
+        self.change(store, export, lambda manifest: manifest["parts"].reverse())
+        assert "first_byte" in self.said(export)
+
+    def test_in_two_fields_that_agree_is_seen_too(self, store, export):
+        def move_a_row(manifest):
+            manifest["parts"][0]["rows"] += 1
+            manifest["parts"][1]["rows"] -= 1
+
+        self.change(store, export, move_a_row)
+        assert "or its layout" in self.said(export)
+
+    def test_says_what_it_says_and_what_is_so(self, store, export):
+        self.change(store, export, lambda manifest: manifest.update(rows=7, dataset="a\n\x1bb"))
+        *lines, seal, where = differences(export)
+        assert lines == [
             "rows: the file has 5, the manifest says 7",
-            "rows: the parts have 5, the manifest says 7",
+            "rows: the sum of the parts has 5, the manifest says 7",
+            "dataset: the manifest has 'a\\n\\x1bb', the export says items",
             "rows: the manifest has 7, the export says 5",
         ]
+        assert seal.endswith(f", the export says {export.manifest_sha256}")
+        assert where.startswith("If no other line names what was changed")
 
-    def move_last_part(self, store, export, *, by):
-        parts = [part.model_dump() for part in read_manifest(store, export).parts]
-        parts[2]["first_byte"] += by
-        self.change(store, export, parts=parts)
-
-    def test_is_seen_in_its_parts(self, store, export):
-        self.move_last_part(store, export, by=5)
-        [line] = differences(export)
-        assert line.startswith("part 3 ")
-
-    def test_is_refused_when_its_parts_overlap(self, store, export):
-        self.move_last_part(store, export, by=-5)
-        assert "is no manifest" in refusal(export.pk)
+    def test_says_little_of_a_value_that_is_long(self, store, export):
+        self.change(store, export, lambda manifest: manifest.update(dataset="x" * 10_000))
+        assert len(self.said(export)) < 2_000
 
     def test_is_refused_when_it_is_none(self, store, export):
         put(store, manifest_key(export.tenant_id, export.pk), b"nothing")
         assert "is no manifest" in refusal(export.pk)
+
+    def test_by_its_deletion_is_seen(self, store, export):
+        key = manifest_key(export.tenant_id, export.pk)
+        store.delete(key)
+        assert differences(export) == [
+            f"manifest: the store has no {key}, and the export was made in parts"
+        ]
+
+
+class TestColumns:
+    """They are read from the file itself."""
+
+    @pytest.fixture
+    def rename(self, store):
+        """Rename a column in the manifest, and forget what the manifest's own sum was."""
+
+        def rename(export):
+            key = manifest_key(export.tenant_id, export.pk)
+            manifest = json.loads(content(store, key))
+            manifest["columns"][1] = "renamed"
+            put(store, key, json.dumps(manifest).encode())
+            Export.objects.update(manifest_sha256="")
+
+        return rename
+
+    @pytest.mark.parametrize("format", ["csv", "json"])
+    @pytest.mark.parametrize("text", ["plain", HOSTILE_TEXTS[-1], '{"[\n,'])
+    def test_are_compared_with_those_of_the_manifest(
+        self, add_items, export_in_parts, rename, format, text
+    ):
+        add_items([text, "b"])
+        export = export_in_parts(format, rows_per_part=1)
+        rename(export)
+        [line] = differences(export)
+        assert line.startswith("columns: the file has id, project_id, ")
+
+    @pytest.mark.parametrize("texts", [[], ["x" * 2 * START_BYTES]], ids=["no row", "a long row"])
+    def test_of_a_file_that_names_none_are_what_the_manifests_sum_protects(
+        self, store, add_items, export_in_parts, rename, texts
+    ):
+        add_items(texts)
+        export = export_in_parts("json")
+        assert "says, by version" in verify(export.pk)
+        rename(export)
+        Export.objects.update(manifest_sha256=export.manifest_sha256)
+        [_, where] = differences(export)
+        assert "columns" in where
+
+    def test_may_look_like_formulas(self):
+        names = ["=1+1", "'quoted", 'a "b", c', "plain", "é"]
+        for writer in FORMATS.values():
+            line = writer.template(names) % tuple("1" for _ in names)
+            start = writer.head(names) + line.encode()
+            assert writer.names_in(start) == names
+
+    @pytest.mark.parametrize(
+        "start",
+        [b"", b"id", b"\xff\n", b"[\n", b"[\n]\n", b"[\n1\n]\n", b"[\n{\n", b'"' + b"x" * 200_000]
+        + [b"[\n" + b"[" * 100_000 + b"\n", b"\n\n\n", b'[\n{"a":' + b"9" * 9_000 + b"}\n]\n"],
+    )  # fmt: skip
+    def test_of_any_bytes_are_read_without_an_error(self, start):
+        for writer in FORMATS.values():
+            names = writer.names_in(start)
+            assert names is None or all(isinstance(name, str) for name in names)
 
 
 class TestWhatCannotBeProved:

@@ -17,8 +17,9 @@ from jobs.management.base import JobsCommand
 
 class Command(JobsCommand):
     help = (
-        "Read the file of a completed export and compare size, SHA-256, rows and each part with "
-        "its manifest, or with its row if it has none; exit code 1 and a line per difference."
+        "Read the file of a completed export and compare size, SHA-256, rows, columns and each "
+        "part with its manifest, and all that this says with the export's row; or with its row "
+        "alone, if a single job wrote it. Exit code 1 and a line per difference."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,16 +34,20 @@ class Command(JobsCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(as_json(export, proof) if options["json"] else as_text(export, proof))
         if not proof.holds:
-            raise CommandError(f"The file of export {export.pk} is not what was written.")
+            raise CommandError(
+                f"The file or the manifest of export {export.pk} is not what was written."
+            )
 
 
 def as_text(export: Export, proof: Proof) -> str:
     """Return a line for each difference, or one that says what was proved."""
     if not proof.holds:
         return "\n".join(proof.differences)
-    of = "its row" if proof.parts is None else f"its manifest of {proof.parts} parts"
     found = proof.found
-    return f"{export.key}: {found.row_count} rows, {found.size_bytes} bytes, as {of} says."
+    said = f"{export.key}: {found.row_count} rows, {found.size_bytes} bytes, as"
+    if proof.parts is None:
+        return f"{said} its row says."
+    return f"{said} its manifest of {proof.parts} parts says, by version {proof.code_version}."
 
 
 def as_json(export: Export, proof: Proof) -> str:
