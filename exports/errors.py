@@ -111,8 +111,9 @@ class ManifestDamaged(ExportError):
     """What lies where a manifest should be is none; it names each field that is at fault."""
 
     def __init__(self, key: str, faults: str) -> None:
+        said = faults if faults.isprintable() else repr(faults)  # A name in it may be any text.
         super().__init__(
-            f"{key} is no manifest: it was changed. Request the export again. {faults[:FAULTS_MAX]}"
+            f"{key} is no manifest: it was changed. Request the export again. {said[:FAULTS_MAX]}"
         )
 
 

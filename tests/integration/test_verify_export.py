@@ -340,6 +340,12 @@ class TestAManifestThatWasChanged:
         self.change(store, export, lambda manifest: manifest.update(dataset="x" * 10_000))
         assert len(self.said(export)) < 2_000
 
+    def test_by_a_field_of_any_name_is_told_on_one_short_line(self, store, export):
+        self.change(store, export, lambda manifest: manifest.update({"\x1b[2J\n": 1}))
+        assert refusal(export.pk).isprintable()
+        self.change(store, export, lambda manifest: manifest.update({"x" * 10_000: 1}))
+        assert len(refusal(export.pk)) < 2_000
+
     def test_is_refused_when_it_is_none(self, store, export):
         put(store, manifest_key(export.tenant_id, export.pk), b"nothing")
         assert "is no manifest" in refusal(export.pk)
