@@ -1,6 +1,7 @@
 """Timers: set, moved and cancelled by name, by steps, by each other, by operations; fired once."""
 
 import json
+from datetime import datetime
 
 import pytest
 from django.db import connection
@@ -8,7 +9,7 @@ from django.db import connection
 from jobs import operations as job_operations
 from jobs.models import WorkflowTimer
 from jobs.workflows import operations, sweep, timers
-from jobs.workflows.errors import UnknownTimer, UnknownWorkflow, WorkflowEnded
+from jobs.workflows.errors import ArgumentRefused, UnknownTimer, UnknownWorkflow, WorkflowEnded
 from jobs.workflows.timers import deadline_of, due_timers, enqueue_due_timers
 from tests import workflow_drills as drills
 from tests.drills import ACME, GLOBEX, effects, leave_effect
@@ -129,12 +130,69 @@ class TestATimer:
         assert (now.status, now.error) == ("failed", "Timer remind: RuntimeError: no bell")
 
 
+class TestAStep:
+    def test_that_sets_a_timer_that_nobody_declared_fails(self, acts):
+        acts["prepare"] = lambda run: run.set_timer("nugde", drills.moment(hours=1))
+        workflow = drills.start()
+        drills.fail_for_good(drills.job_of(workflow, 1))
+
+        assert drills.fresh(workflow).error == (
+            "Step 1, drills.prepare_assembly: UnknownTimer: "
+            "There is no timer 'nugde'. Known: nudge, timeout."
+        )
+
+    def test_sets_no_timer_for_a_time_without_zone(self, acts):
+        naive = datetime(2026, 1, 1)  # noqa: DTZ001 - On purpose.
+        acts["prepare"] = lambda run: run.set_timer("nudge", naive)
+        workflow = drills.start()
+        drills.fail_for_good(drills.job_of(workflow, 1))
+
+        assert "ArgumentRefused: due_at: 2026-01-01 00:00:00 has no" in drills.fresh(workflow).error
+
+    @pytest.mark.parametrize(("number", "name"), [(2, "fetch"), (3, "convert")])
+    @pytest.mark.parametrize("method", ["set_timer", "cancel_timer"])
+    def test_that_holds_no_lock_touches_no_timer(self, acts, number, name, method):
+        workflow = drills.reach(number)
+        drills.set_timer(workflow, "nudge")
+        before = drills.timer(workflow, "nudge").due_at
+        given = (drills.moment(hours=5),) if method == "set_timer" else ()
+        acts[name] = lambda run: getattr(run, method)("nudge", *given)
+
+        drills.deliver_due()
+
+        assert "is a long or parallel one" in drills.job_of(workflow, number).error
+        assert drills.timer(workflow, "nudge").due_at == before
+
+    def test_that_has_branches_may_set_timers_where_they_are_made(self, acts):
+        def run(step_run):
+            step_run.set_timer("nudge", drills.moment(hours=1))
+            return []
+
+        acts["branches"] = run
+
+        assert drills.timer(drills.reach(4), "nudge")
+
+
+class TestATimersFunction:
+    def test_that_sets_one_that_nobody_declared_fails(self, waiting, acts):
+        acts["remind"] = lambda run: run.set_timer("remnid", drills.moment(hours=1))
+        drills.set_timer(waiting)
+        drills.fire(waiting, "remind")
+        drills.fail_for_good(drills.timer_job())
+
+        assert "There is no timer 'remnid'. Known: remind, timeout." in drills.fresh(waiting).error
+
+
 class TestAnOperation:
     def test_on_a_name_that_nobody_declared_is_refused(self, waiting):
         with pytest.raises(UnknownTimer, match="no timer 'nonsense'"):
             drills.set_timer(waiting, "nonsense")
         with pytest.raises(UnknownTimer):
             drills.cancel_timer(waiting)
+
+    def test_with_a_time_without_zone_is_refused(self, waiting):
+        with pytest.raises(ArgumentRefused, match="due_at: .* has no time zone"):
+            drills.set_timer(waiting, due_at=datetime(2026, 1, 1))  # noqa: DTZ001 - On purpose.
 
     def test_after_the_end_is_refused(self, waiting):
         operations.cancel_workflow(workflow_id=waiting.pk, by="ann")
