@@ -7,6 +7,8 @@ UV := 0.13.9
 #: The first interpreter that is new enough.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+#: Each has servers of its own. Tests mostly wait for processes, so more than there are cores.
+RUNNERS ?= 3
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 # Tools that load the settings need values that nothing secret hangs on.
 CHECKED := DEBUG=true
@@ -30,9 +32,9 @@ up: $(VENV)/.runtime
 	@$(PY) -m project.laptop $(ARGS)
 endif
 
-test: $(VENV)/.dev  ## Install what the tests need and run them all.
+test: $(VENV)/.dev  ## Install what the tests need and run them all, RUNNERS modules side by side.
 	@$(PY) -m project.services install --browser
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses $(RUNNERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow: $(VENV)/.dev  ## Run the tests that last for minutes, which the others leave out.
 	@$(PY) -m project.services install

@@ -17,6 +17,7 @@ from tests.harness.servers import Servers
 SERVERS = pytest.StashKey[Servers]()
 MISSING = pytest.StashKey[str]()
 TESTS = Path(__file__).resolve().parents[1]
+FOLDERS = ("acceptance", "integration", "unit")  #: Those that last before those that don't.
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -34,6 +35,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 def _is_unit_test(word: str) -> bool:
     return Path(word.partition("::")[0]).resolve().is_relative_to(TESTS / "unit")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what lasts: of several runners none is left alone with a long module."""
+    items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(TESTS).parts[0]))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
