@@ -12,7 +12,7 @@ from unfold.decorators import action
 from exports import operations
 from exports.admin import cells
 from exports.admin.forms import RequestForm
-from exports.errors import ExportError
+from exports.errors import ExportError, StoreAway
 from exports.models import Export
 from exports.queries import count_attempts
 from exports.responses import answer_download
@@ -120,10 +120,18 @@ class ExportAdmin(MovingAdmin):
         return act
 
     def _retrying(self, request: HttpRequest) -> Any:
+        away: list[StoreAway] = []
+
         def act(export: Export) -> str:
-            operations.retry_export(
-                tenant_id=export.tenant_id, export_id=export.pk, by=str(request.user)
-            )
+            if away:  # To ask for each would wait for each.
+                raise away[0]
+            try:
+                operations.retry_export(
+                    tenant_id=export.tenant_id, export_id=export.pk, by=str(request.user)
+                )
+            except StoreAway as error:
+                away.append(error)
+                raise
             return f"Queued {export} again."
 
         return act

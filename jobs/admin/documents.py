@@ -18,6 +18,8 @@ def indented(text: str) -> str:
             size += len(piece)
             if size > INDENTED_MAX:
                 return text
+        shown = "".join(pieces)
+        shown.encode()  # What was half of a surrogate pair in an escape is in no page.
     except (ValueError, RecursionError):
         return text
-    return "".join(pieces)
+    return shown

@@ -42,6 +42,10 @@ class JobRequest(Request):
         # Whatever the message wishes: Celery would ask for the result, and write it, from here.
         self._ignore_result = self.request_dict["ignore_result"] = True
 
+    def info(self, safe: bool = False) -> Any:
+        """Tell Flower and `inspect` of it: in full, but for what is kept apart."""
+        return super().info(safe=safe or self._kwargsrepr == KEPT_APART)
+
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """
         Tell the child to hand its job over, when the worker stops (Celery's soft or cold shutdown).

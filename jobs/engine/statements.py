@@ -211,7 +211,10 @@ def _due_postgres(dues: str, limit: str, room: str, batch: int) -> str:
                    LEAST({limit} - COALESCE(busy, 0), {room},
                          GREATEST(1, {batch} / COUNT(*) OVER ())) AS free
               FROM names LEFT JOIN flying USING (partition)
-             WHERE partition IS NOT NULL AND NOT {is_held("names.partition")}),
+             WHERE partition IS NOT NULL AND NOT {is_held("names.partition")}
+               -- What has no slot free takes no share of the batch: of a pool that is full there is
+               -- one such partition for each tenant.
+               AND LEAST({limit} - COALESCE(busy, 0), {room}) > 0),
         due AS (
             SELECT next.id, next.run_at, shares.partition, shares.busy,
                    ROW_NUMBER() OVER (PARTITION BY shares.partition
@@ -219,7 +222,7 @@ def _due_postgres(dues: str, limit: str, room: str, batch: int) -> str:
               FROM shares CROSS JOIN LATERAL (
                    SELECT id, run_at FROM {TABLE} j
                     WHERE j.partition = shares.partition AND {dues} AND run_at <= {now()}
-                    ORDER BY run_at, id LIMIT GREATEST(0, shares.free)
+                    ORDER BY run_at, id LIMIT shares.free
                       FOR UPDATE SKIP LOCKED) next)"""
 
 

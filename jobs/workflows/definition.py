@@ -260,9 +260,9 @@ class WorkflowDefinition(Generic[State]):
 
 
 def _declaring_module() -> str:
-    """Return the name of the module whose code makes the definition, below this module's own."""
+    """Return the name of the module whose code makes the definition: `typing` calls what has []."""
     frame: FrameType | None = sys._getframe()
-    while frame and frame.f_globals.get("__name__") == __name__:
+    while frame and frame.f_globals.get("__name__") in (__name__, "typing"):
         frame = frame.f_back
     return str(frame.f_globals.get("__name__")) if frame else ""
 

@@ -11,8 +11,9 @@ from jobs import payloads
 from jobs.errors import PayloadRefused
 from jobs.workflows.errors import ArgumentRefused, StateRefused
 
-#: As the column is long.
+#: As the columns are long.
 KEY_MAX_CHARACTERS = 200
+DEADLINE_MAX_SECONDS = 2**31 - 1
 
 
 def read(model: type[BaseModel], data: BaseModel | Mapping[str, Any]) -> BaseModel:
@@ -42,13 +43,16 @@ def seconds_of(deadline: timedelta | None) -> int | None:
     """
     Return how long a workflow may take, in whole seconds.
 
-    :raises ArgumentRefused: if that is no time at all.
+    :raises ArgumentRefused: if that is no time at all, or more than the column holds.
     """
     if deadline is None:
         return None
     if deadline <= timedelta(0):
         raise ArgumentRefused(f"deadline: {deadline} is not ahead.")
-    return math.ceil(deadline.total_seconds())
+    seconds = math.ceil(deadline.total_seconds())
+    if seconds > DEADLINE_MAX_SECONDS:
+        raise ArgumentRefused(f"deadline: {deadline} is too long; at most 68 years are kept.")
+    return seconds
 
 
 def as_json(given: BaseModel) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from pydantic import BaseModel
 from jobs import payloads
 from jobs.workflows.errors import ResultRefused
 
+#: What serialising raises: of another type, half of a surrogate pair, nested without end.
+UNSTORABLE = (TypeError, ValueError, RecursionError)
+
 
 def storable(value: Any, what: str) -> Any:
     """
@@ -20,7 +23,7 @@ def storable(value: Any, what: str) -> Any:
     try:
         plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         text = json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError) as error:  # Half of a surrogate pair, too.
+    except UNSTORABLE as error:
         raise ResultRefused(f"{what} can't be stored: {error}") from None
     most = settings.JOBS_WORKFLOWS_RESULT_MAX_BYTES
     if len(text) > most:

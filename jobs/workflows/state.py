@@ -10,7 +10,7 @@ from jobs.models import Workflow
 from jobs.payloads import faults_of
 from jobs.workflows.errors import ResultRefused, StateOutgrown
 from jobs.workflows.registry import get_definition
-from jobs.workflows.results import storable
+from jobs.workflows.results import UNSTORABLE, storable
 
 
 def state_of(workflow: Workflow) -> Any:
@@ -40,7 +40,7 @@ def storable_state(workflow: Workflow, state: BaseModel) -> Any:
     except ValidationError as error:
         faults = faults_of(error, "state")
         raise ResultRefused(f"The state doesn't fit its model: {faults}.") from None
-    except PydanticSerializationError as error:
+    except (PydanticSerializationError, *UNSTORABLE) as error:
         raise ResultRefused(f"The state can't be stored: {error}") from None
     return storable(fits, "The state")
 

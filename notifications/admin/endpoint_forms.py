@@ -11,6 +11,7 @@ from notifications.channels.webhook.urls import check_url
 from notifications.errors import UnknownEventType, UrlRefused
 from notifications.events import EVENT_TYPES, EVERY, check_subscription
 from notifications.models import WebhookEndpoint
+from notifications.texts import fault_of_line
 
 _BETWEEN_NAMES = re.compile(r"[\s,]+")
 
@@ -54,6 +55,12 @@ class EndpointForm(forms.ModelForm):
         except UrlRefused as refusal:
             reason = str(refusal).removeprefix("url: ")
             raise forms.ValidationError(f"The URL {reason}") from None
+
+    def clean_description(self) -> str:
+        description: str = self.cleaned_data["description"]
+        if fault := fault_of_line(description):
+            raise forms.ValidationError(f"The description {fault}")
+        return description
 
     def clean(self) -> dict[str, Any]:
         """Add what both fields of event types say together, as `event_types`."""

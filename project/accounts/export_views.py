@@ -34,6 +34,7 @@ def show_export(request: SignedInRequest, export_id: UUID) -> HttpResponse:
 
 
 @require_safe
+@never_cache
 @login_required
 def download_export(request: SignedInRequest, export_id: UUID) -> HttpResponseBase:
     """Answer with the file, as the API does; the page says why there is none."""

@@ -40,10 +40,11 @@ def send_invitation(invitation: Invitation, *, token: str) -> UUID:
 
 def stop_invitation(mail_id: UUID | None, *, tenant_id: UUID, by: str) -> None:
     """
-    Let no mail arrive whose link is dead: cancel it in the caller's transaction. Idempotent.
+    Cancel a mail whose link is dead by now, in the caller's transaction. Idempotent.
 
     Losing the race means that it was sent, or that an attempt under way sends it all the same:
-    then the page behind its link says that it can't be accepted. One without an id was sent by
+    then, as when an operator sends it again, the page behind its link says that it can't be
+    accepted. One without an id was sent by
     a release that did not keep it.
     """
     if mail_id is None:

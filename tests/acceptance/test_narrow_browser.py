@@ -114,6 +114,7 @@ def leave_delivery(endpoint: WebhookEndpoint) -> WebhookDelivery:
     body = json.dumps({"type": "lamp.lit", "data": {"token": "x" * 300}})
     delivery = store(endpoint, event_type="lamp.lit", body=body, user_id=None)
     excerpt = f"<html>{'busy ' * 40}{'y' * 100}</html>"
+    assert delivery.job_id
     for number in (1, 2):
         DeliveryAttempt.objects.create(
             delivery=delivery, number=number, job_id=delivery.job_id, status_code=503,

@@ -4,10 +4,12 @@ import pytest
 from django.urls import reverse
 
 from exports.models import Export
+from exports.object_store import s3
 from exports.operations import request_export
 from exports.states import ExportStatus
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows.operations import restart_workflow
+from project.services.ports import free_port
 from project.workspace.models import Item, Project
 from tests.exporting_workflows import after, break_part
 from tests.people import make_tenant
@@ -34,6 +36,22 @@ def export():
         Item(tenant=acme, project=project, sku=f"S{number}") for number in range(ROWS)
     )
     return request_export(tenant_id=acme.pk, user_id=None, dataset="items", format="csv")
+
+
+@pytest.fixture
+def leave_store(monkeypatch, settings):
+    """Let the store be a bucket from now on whose address nobody listens at."""
+
+    def leave():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, "us-east-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setattr(s3, "HURRY", s3.Patience(0.2, 0.2, tries=1))
+        s3.client_of_process.cache_clear()
+        settings.EXPORTS_STORAGE_URL = "s3://exports"
+
+    yield leave
+    s3.client_of_process.cache_clear()
 
 
 def page_of(row, action="change"):
@@ -101,6 +119,28 @@ class TestActions:
         run_enqueued_jobs()
         answer = text_of(admin.post(page_of(export, "cancel"), follow=True))
         assert "only live ones can be cancelled" in answer
+
+    def test_on_many_ask_a_store_that_is_away_once(self, admin, export, monkeypatch, leave_store):
+        # Given two that failed with some parts done, and a store that nobody reaches any more
+        other = request_export(
+            tenant_id=export.tenant_id, user_id=None, dataset="items", format="json"
+        )
+        break_part(monkeypatch, 2, OSError("no such disk"))
+        run_enqueued_jobs(raise_errors=False)
+        leave_store()
+        asked, sizes = [], s3.S3Store.sizes
+
+        def ask(store, folder):
+            asked.append(folder)
+            return sizes(store, folder)
+
+        monkeypatch.setattr(s3.S3Store, "sizes", ask)
+
+        chosen = {"action": "retry_selected", "_selected_action": [export.pk, other.pk]}
+        page = text_of(admin.post(LIST, chosen, follow=True))
+
+        assert page.count("Nothing was changed; try again.") == 2
+        assert len(asked) == 1
 
     def test_of_the_workflow_act_on_the_export(self, admin, export):
         admin.post(page_of(export.workflow, "cancel"))

@@ -9,6 +9,7 @@ from django.core import mail
 from django.utils import timezone
 
 from jobs.engine import lifecycle
+from jobs.errors import MoveRefused
 from jobs.models import Job
 from jobs.states import JobState
 from jobs.testing import run_enqueued_jobs
@@ -115,7 +116,7 @@ class TestAMailThatIsBeyondRecall:
         Job.objects.update(state=JobState.RUNNING, dispatch=1, attempt=1, started_at=timezone.now())
         running = Job.objects.get()
         assert revoke(acme, ann, invitation).revoked_at
-        with pytest.raises(lifecycle.MoveRefused):
+        with pytest.raises(MoveRefused):
             lifecycle.succeed(running)
 
     def test_may_be_deleted(self, acme, ann):

@@ -3,13 +3,16 @@
 import json
 import uuid
 
+import kombu
 import pytest
+from celery import current_app
 from django.db import connection, transaction
 
 from jobs import enqueue, enqueue_many
 from jobs.dead_letters.operations import replay_dead_letter
 from jobs.dead_letters.record import record
 from jobs.engine.message import Message
+from jobs.engine.requests import JobRequest
 from jobs.errors import KeyInUse, NotLive, PayloadRefused
 from jobs.models import DeadLetter, Event, Job
 from jobs.operations import replay_job
@@ -340,6 +343,17 @@ class TestAMailOfAnotherProgram:
         assert job_of(mail).payload["notification_id"] == str(mail.pk)
         assert SECRET not in str(job_of(mail).payload)
 
+    def test_is_shown_without_its_text_by_celery(self, acme):
+        sent = self.message(acme.pk)
+        received = kombu.Message(
+            sent.body, headers=sent.headers, delivery_info={"routing_key": "notifications.x"},
+            content_type="application/json", content_encoding="utf-8",
+        )  # fmt: skip
+        request = JobRequest(received, app=current_app, task=current_app.tasks[mails.TASK])
+
+        assert SECRET in sent.body
+        assert SECRET not in f"{request.info()} {request.info(safe=True)} {request.kwargsrepr}"
+
     def test_is_one_however_often_it_comes(self, acme, server):
         message = self.message(acme.pk)
         at_once(*[lambda: deliver(message)] * 4)
@@ -360,11 +374,38 @@ class TestAMailOfAnotherProgram:
         message = self.message(acme.pk, **changes)
         assert deliver(message).startswith("rejected")
 
-        letter = record(dead_message(message.body, message.headers))
+        record(dead_message(message.body, message.headers))
 
-        stored = DeadLetter.objects.get(pk=letter.pk)
-        assert stored.error_type
-        assert SECRET not in f"{bytes(stored.body)} {stored.headers} {stored.job.payload}"
+        letter, job = DeadLetter.objects.get(), Job.objects.get()
+        assert letter.error_type
+        assert SECRET not in f"{bytes(letter.body)!r} {letter.headers} {job.payload}"
+
+
+class TestAMailThatAnOlderReleaseLeftWhole:
+    """Its text lies in its job's payload, with the row that its first attempt stored beside it."""
+
+    @pytest.fixture
+    def mail(self, acme, server):
+        server.next(NO_SUCH_USER)
+        mail = request(acme)
+        attempt(mail)
+        Job.objects.filter(pk=mail.job_id).update(payload=MAIL)
+        return anew(mail)
+
+    def test_is_sent_again_as_the_same_mail(self, acme, server, mail):
+        again = mails.resend_mail(tenant_id=acme.pk, notification_id=mail.pk, by="ann")
+        run_enqueued_jobs()
+
+        assert (again.pk, Notification.objects.count()) == (mail.pk, 1)
+        assert message_ids(server) == [message_id_of(mail.pk)]
+        assert SECRET not in str(job_of(mail).payload)
+
+    def test_that_is_edited_is_another(self, server, mail):
+        replay_job(job_id=mail.job_id, by="ann", payload=MAIL | {"email": "bob@example.com"})
+        run_enqueued_jobs()
+
+        assert Notification.objects.count() == 2
+        assert anew(mail).status == "failed"
 
 
 class TestTheHtml:

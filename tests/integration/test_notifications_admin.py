@@ -181,6 +181,10 @@ class TestADelivery:
         WebhookDelivery.objects.update(body=body)
         assert body in text_of(admin.get(page_of(row_of["webhookdelivery"])))
 
+    def test_shows_half_of_a_character_as_it_is_spelled(self, admin, row_of):
+        WebhookDelivery.objects.update(body='{"x":"\\ud800"}')
+        assert "\\ud800" in text_of(admin.get(page_of(row_of["webhookdelivery"])))
+
     def test_does_not_make_megabytes_of_kilobytes(self, admin, row_of):
         body = "[" * 300 + ",".join("7" * 3_000) + "]" * 300
         WebhookDelivery.objects.update(body=body)

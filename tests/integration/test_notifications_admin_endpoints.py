@@ -48,6 +48,13 @@ def changed(endpoint) -> WebhookEndpoint:
 
 
 class TestCreate:
+    def test_keeps_the_form_of_who_describes_it_in_two_lines(self, admin, wanted):
+        answer = admin.post(ADD, wanted | {"description": "The lamp\u202e shop"})
+        page = text_of(answer)
+        assert "The description must not turn the reading direction around" in page
+        assert wanted["url"] in page
+        assert not WebhookEndpoint.objects.exists()
+
     def test_stores_what_was_asked_for(self, admin, wanted, acme):
         assert "Every event" in text_of(admin.get(ADD))
         admin.post(ADD, wanted)

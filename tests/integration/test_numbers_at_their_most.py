@@ -99,7 +99,7 @@ class TestUpkeep:
         aggregate_events()
 
     def test_looks_and_alerts(self, monkeypatch):
-        faults = []
+        faults: list[Exception] = []
         monkeypatch.setattr("jobs.log_events.watch_failed", faults.append)
         alerts.raise_alert(AlertKind.RELAY_LAG, fingerprint="lag", message="It lags", data={})
         alerts.raise_alert(AlertKind.RELAY_LAG, fingerprint="lag", message="It lags", data={})

@@ -1,6 +1,5 @@
 """A plain Celery task that dies in a lane is a dead letter at once, and never becomes a job."""
 
-
 import pytest
 
 from jobs.dead_letters.record import record

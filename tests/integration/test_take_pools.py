@@ -60,6 +60,17 @@ class TestAPool:
         assert len(take()) == MOST + 1
         assert Job.objects.get(pk=other.pk).state == "queued"
 
+    def test_that_is_full_takes_no_share_of_the_batch_from_others(self, settings):
+        # Given a pool that is full, with more tenants that wait for it than a batch has jobs
+        settings.JOBS_POOL_IN_FLIGHT_MAX = {run_singly.name: 1}
+        make_job(run_singly, state="running")
+        for number in range(30):
+            enqueue(run_singly, {}, tenant_id=make_tenant(f"tenant-{number}").pk)
+        store(40, ACME)
+
+        # Then another pool's tenant gets all of it
+        assert len(take(20)) == 20
+
     def test_counts_what_runs(self):
         make_job(state="running")
         store(10, ACME)

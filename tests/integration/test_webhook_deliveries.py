@@ -176,7 +176,7 @@ class TestADelivery:
                 wait_for(lambda: bool(receiver.begun), 60, "the request came")
                 Job.objects.update(attempt=F("attempt") + 1)
                 second = DeliveryAttempt.objects.create(
-                    delivery=delivery, number=2, job_id=delivery.job_id
+                    delivery=delivery, number=2, job_id=job_of(delivery).pk
                 )
                 receiver.release()
                 return second

@@ -218,6 +218,11 @@ class TestADefinition:
 
         assert registry.get_definition(drills.WAIT) is drills.wait
 
+    def test_of_a_typed_spelling_belongs_to_its_own_module_too(self):
+        elsewhere = {"__name__": "shop.workflows", "declare": WorkflowDefinition[drills.Assembly]}
+        with pytest.raises(ValueError, match="tests.workflow_drills and shop.workflows"):
+            exec(f"declare({drills.WAIT!r}, state=int)", elsewhere)
+
     def test_may_be_declared_again_by_its_module_which_was_reloaded(self):
         again = {"__name__": drills.wait.module, "declare": WorkflowDefinition}
         exec(f"declare({drills.WAIT!r}, state=int)", again)

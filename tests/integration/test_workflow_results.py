@@ -28,6 +28,19 @@ def say_too_much(run):
     run.state.words.append(TOO_MUCH)
 
 
+def endless():
+    value: dict[str, object] = {}
+    value["self"] = value
+    return value
+
+
+def deep(levels):
+    value: list[object] = []
+    for _ in range(levels):
+        value = [value]
+    return {"x": value}
+
+
 class TestStorable:
     @pytest.mark.parametrize(
         "value",
@@ -54,6 +67,8 @@ class TestStorable:
             ({"x": "\ud800"}, "can't be stored: .*surrogates not allowed"),
             ({"x": object()}, "can't be stored: Object of type object"),
             ({("a", 1): 1}, "can't be stored: keys must be str"),
+            (endless(), "can't be stored: Circular reference"),
+            (deep(3_000), "can't be stored: maximum recursion depth"),
         ],
     )
     def test_says_why_not(self, value, words):

@@ -5,6 +5,7 @@ import pytest
 from jobs.errors import GiveUp
 from jobs.testing import run_enqueued_jobs
 from jobs.workflows import operations
+from jobs.workflows.registry import get_definition
 from tests import workflow_drills as drills
 from tests.api import faulty_fields, problem, program, program_of_stranger
 from tests.drills import effects, leave_effect
@@ -65,6 +66,20 @@ class TestStep:
 
         del acts["approve"]
         assert send(api, waiting).status_code == 200
+
+    def test_of_a_state_that_this_release_does_not_know_says_so(self, api, waiting, monkeypatch):
+        class Grown(drills.Assembly):
+            budget: int
+
+        monkeypatch.setattr(get_definition(drills.ASSEMBLE), "state", Grown)
+        status, title, detail = problem(send(api, waiting))
+        assert (status, title) == (409, "State outgrown")
+        assert "budget: Field required" in detail
+
+    def test_that_sets_a_timer_nobody_declared_is_our_fault(self, api, waiting, acts, client):
+        acts["approve"] = lambda run: run.set_timer("remnid", drills.moment(hours=1))
+        client.raise_request_exception = False
+        assert problem(send(api, waiting))[0] == 500
 
     def test_repeated_gets_the_stored_result(self, api, waiting):
         first = send(api, waiting)

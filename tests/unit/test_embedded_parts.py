@@ -26,17 +26,17 @@ def channel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Channel]:
         yield channel
 
 
-def deliver(channel: Channel) -> Any:
+def deliver(channel: Channel, lane: str = "exports") -> Any:
     """Send a message to a lane and receive it as a worker would."""
     Producer(channel).publish(
         BODY,
         exchange=settings.CELERY_TASK_DEFAULT_EXCHANGE,
-        routing_key="exports.exports.export_data",
+        routing_key=f"{lane}.exports.export_data",
         headers={"id": "1"},
         content_type="application/json",
         content_encoding="utf-8",
     )
-    return channel.basic_get("exports")
+    return channel.basic_get(lane)
 
 
 class TestChannel:
@@ -53,6 +53,17 @@ class TestChannel:
         again = channel.basic_get("exports")
         assert again.delivery_info["redelivered"]
         assert bytes(again.body) == BODY
+
+    def test_counts_no_timers_among_what_keeps_the_threads_busy(self, channel):
+        channel.basic_qos(0, 2, False)
+        for _ in range(5):
+            deliver(channel, lane="timers")
+        assert channel.qos.can_consume()
+
+        first, _ = deliver(channel), deliver(channel)
+        assert not channel.qos.can_consume()
+        first.ack()
+        assert channel.qos.can_consume()
 
     def test_has_no_dead_letters_of_what_is_acknowledged(self, channel):
         deliver(channel).ack()

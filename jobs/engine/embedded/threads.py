@@ -4,7 +4,7 @@ from typing import Any
 
 from celery.concurrency.thread import TaskPool
 
-from jobs.lanes import TIMERS
+from jobs.engine.embedded.transport import is_of_a_timer
 
 
 class Threads(TaskPool):
@@ -15,16 +15,15 @@ class Threads(TaskPool):
         self._for_timers = TaskPool(limit=1)
 
     def on_apply(self, target: Any, args: Any = None, *more: Any, **options: Any) -> Any:
-        if _is_of_a_timer(args):
+        # The third of what Celery's worker calls a task with is its message's headers.
+        if is_of_a_timer(args[2]["delivery_info"]):
             return self._for_timers.on_apply(target, args, *more, **options)
         return super().on_apply(target, args, *more, **options)
 
     def on_stop(self) -> None:
+        """Let what runs end, and nothing begin: in neither pool, while one waits for the other."""
+        pools: tuple[Any, ...] = (self, self._for_timers)  # Their executors have no types.
+        for pool in pools:
+            pool.executor.shutdown(wait=False, cancel_futures=True)
         self._for_timers.on_stop()
         super().on_stop()
-
-
-def _is_of_a_timer(args: Any) -> bool:
-    """Read it from the third of what Celery's worker calls a task with: the message's headers."""
-    key = args[2]["delivery_info"]["routing_key"] or ""
-    return bool(key.partition(".")[0] == TIMERS)

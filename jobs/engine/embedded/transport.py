@@ -5,18 +5,33 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from kombu.transport import TRANSPORT_ALIASES, memory
+from kombu.transport import TRANSPORT_ALIASES, memory, virtual
 from kombu.transport.virtual import Message
 
 from jobs.lanes import TIMERS
+
+
+class QoS(virtual.QoS):
+    """Counts what keeps the threads busy: not the timers, which have a thread of their own."""
+
+    def can_consume(self) -> bool:
+        delivered: Any = self._delivered
+        done: Any = self._dirty
+        busy = sum(
+            tag not in done and not is_of_a_timer(message.delivery_info)
+            for tag, message in delivered.items()
+        )
+        return not self.prefetch_count or busy < self.prefetch_count
 
 
 class Channel(memory.Channel):
     """
     kombu's own drops a rejected message and forgets to mark one that comes again.
 
-    Nor does it take anything while every thread is busy: timers have one of their own.
+    Nor does it take anything while every thread is busy; this one goes on to take timers.
     """
+
+    QoS = QoS
 
     def drain_events(
         self, timeout: float | None = None, callback: Callable[..., Any] | None = None
@@ -57,6 +72,11 @@ class Transport(memory.Transport):
 def use_dead_lettering_queues() -> None:
     """Make `memory://` mean this transport; call it before the first connection is opened."""
     TRANSPORT_ALIASES["memory"] = f"{Transport.__module__}:{Transport.__qualname__}"
+
+
+def is_of_a_timer(delivery_info: dict[str, Any]) -> bool:
+    """Tell whether a message with this routing key came on the lane of timers."""
+    return (delivery_info["routing_key"] or "").partition(".")[0] == TIMERS
 
 
 def _death(origin: dict[str, Any]) -> dict[str, Any]:
