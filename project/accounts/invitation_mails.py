@@ -44,8 +44,7 @@ def stop_invitation(mail_id: UUID | None, *, tenant_id: UUID, by: str) -> None:
 
     Losing the race means that it was sent, or that an attempt under way sends it all the same:
     then, as when an operator sends it again, the page behind its link says that it can't be
-    accepted. One without an id was sent by
-    a release that did not keep it.
+    accepted. One without an id was sent by a release that did not keep it.
     """
     if mail_id is None:
         return
