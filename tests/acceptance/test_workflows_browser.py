@@ -310,7 +310,7 @@ def leave_parallel(tenant_id: str) -> Workflow:
     )  # fmt: skip
     due_at = now + timedelta(minutes=28)
     WorkflowTimer.objects.create(workflow=workflow, name="timeout", due_at=due_at)
-    leave_step(workflow, 1, "exports.cut_into_parts", "done", 95, 93, 88, output={"parts": 8})
+    leave_step(workflow, 1, "exports.plan_parts", "done", 95, 93, 88, output={"parts": 8})
     for branch in range(8):
         status = "done" if branch < 3 else "running" if branch < 5 else "waiting"
         begun = 86 - 17 * (branch // 2)
