@@ -13,8 +13,8 @@ def step_names(workflow: Workflow) -> dict[int, str]:
 def last_step_to_go_on_from(workflow: Workflow) -> int:
     """Return the latest step that a restart begins with: its definition may want an earlier one."""
     definition = find_definition(workflow.name)
-    last = definition.last_restart if definition else None
-    return min(last_step(workflow), last or last_step(workflow))
+    last = last_step(workflow)
+    return definition.restart_at(last) if definition else last
 
 
 def last_step(workflow: Workflow) -> int:

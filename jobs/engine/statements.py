@@ -206,15 +206,17 @@ def _due_postgres(dues: str, limit: str, room: str, batch: int) -> str:
         flying AS (
             SELECT partition, COUNT(*) AS busy FROM {TABLE}
              WHERE state IN ('queued', 'running') GROUP BY partition),
-        shares AS (
+        known AS (
             SELECT partition, COALESCE(busy, 0) AS busy,
-                   LEAST({limit} - COALESCE(busy, 0), {room},
-                         GREATEST(1, {batch} / COUNT(*) OVER ())) AS free
+                   LEAST({limit} - COALESCE(busy, 0), {room}) AS slots
               FROM names LEFT JOIN flying USING (partition)
-             WHERE partition IS NOT NULL AND NOT {is_held("names.partition")}
-               -- What has no slot free takes no share of the batch: of a pool that is full there is
-               -- one such partition for each tenant.
-               AND LEAST({limit} - COALESCE(busy, 0), {room}) > 0),
+             WHERE partition IS NOT NULL AND NOT {is_held("names.partition")}),
+        shares AS (
+            -- What has no slot free takes no share of the batch: of a pool that is full there is
+            -- one such partition for each tenant.
+            SELECT partition, busy,
+                   LEAST(slots, GREATEST(1, {batch} / COUNT(*) OVER ())) AS free
+              FROM known WHERE slots > 0),
         due AS (
             SELECT next.id, next.run_at, shares.partition, shares.busy,
                    ROW_NUMBER() OVER (PARTITION BY shares.partition

@@ -233,6 +233,10 @@ class WorkflowDefinition(Generic[State]):
 
         return declare
 
+    def restart_at(self, number: int) -> int:
+        """Return the step with which a restart from this one begins."""
+        return min(number, self.last_restart or number)
+
     def definition_of(self, number: int) -> StepDefinition | None:
         return self.steps[number - 1] if 0 < number <= len(self.steps) else None
 

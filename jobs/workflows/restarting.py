@@ -36,7 +36,7 @@ def first_step(old: Workflow, wanted: int | None) -> int:
     """
     number = old.step_number if wanted is None else wanted
     check_restart(old, number)
-    return min(number, get_definition(old.name).last_restart or number)
+    return get_definition(old.name).restart_at(number)
 
 
 def choose_kept(old: Workflow, number: int) -> Collection[int]:
@@ -50,7 +50,7 @@ def choose_kept(old: Workflow, number: int) -> Collection[int]:
     :raises RestartNotNow: if that can't be found out now.
     """
     definition = get_definition(old.name)
-    if number != min(old.step_number, definition.last_restart or old.step_number):
+    if number != definition.restart_at(old.step_number):
         return ()
     rows = list(old.steps.filter(number=number, status=StepStatus.DONE).order_by("branch"))
     try:
